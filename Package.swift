@@ -1,0 +1,452 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The language rules every room lives by. Each is an accepted or upcoming Swift feature:
+/// existentials are spelled out, imports are internal unless said otherwise, a member is used only where its
+/// module is imported, and a `nonisolated` async function runs where it was called. A warning is an error.
+let rules: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+
+let package = Package(
+    name: "zenrent-gateway",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "zenrent-gateway", targets: ["zenrent-gateway"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.0"),
+        .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-certificates.git", from: "1.21.0"),
+        .package(url: "https://github.com/apple/swift-asn1.git", from: "1.7.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
+        .package(
+            url: "https://github.com/apple/swift-configuration.git", from: "1.4.0",
+            traits: ["JSON", "YAML"]),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
+        .package(
+            url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0",
+            traits: []),
+        .package(url: "https://github.com/vapor/jwt-kit.git", from: "5.7.0"),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0"),
+    ],
+    targets: [
+        // Pure rooms: values and decisions. No sockets, files, SQL, logging or clocks.
+        .target(
+            name: "Messaging",
+            swiftSettings: rules),
+        .target(
+            name: "Webhooks",
+            dependencies: [
+                "Messaging",
+                crypto,
+            ],
+            swiftSettings: rules),
+        .target(
+            name: "Routing",
+            dependencies: [
+                "Messaging",
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: rules),
+        .target(
+            name: "Journal",
+            dependencies: [
+                "Messaging",
+            ],
+            swiftSettings: rules),
+        .target(
+            name: "Intake",
+            dependencies: [
+                "Messaging",
+                "Journal",
+                "Webhooks",
+                "Routing",
+            ],
+            swiftSettings: rules),
+        .target(
+            name: "Conversations",
+            dependencies: [
+                "Messaging",
+            ],
+            swiftSettings: rules),
+        .target(
+            name: "Delivery",
+            dependencies: [
+                "Messaging",
+            ],
+            swiftSettings: rules),
+
+        // System libraries.
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+
+        // Adapters: each implements ports or serves a protocol; none imports another.
+        .target(
+            name: "Ingress",
+            dependencies: [
+                "Messaging",
+                "Webhooks",
+                "Journal",
+                nioCore,
+                nioPosix,
+                nioSSL,
+                logging,
+                metrics,
+                lifecycle,
+            ],
+            swiftSettings: rules),
+        .target(
+            name: "SQLiteJournal",
+            dependencies: [
+                "Messaging",
+                "Journal",
+                "CSQLite",
+                logging,
+                metrics,
+            ],
+            swiftSettings: rules),
+        .target(
+            name: "PostgresClient",
+            dependencies: [
+                "CPostgres",
+            ],
+            swiftSettings: rules),
+        .target(
+            name: "PostgresStore",
+            dependencies: [
+                "Messaging",
+                "Journal",
+                "Intake",
+                "Routing",
+                "Delivery",
+                "Conversations",
+                "PostgresClient",
+                logging,
+                metrics,
+            ],
+            swiftSettings: rules),
+        .target(
+            name: "GraphAPI",
+            dependencies: [
+                "Messaging",
+                "Delivery",
+                httpClient,
+                nioCore,
+                logging,
+                metrics,
+            ],
+            swiftSettings: rules),
+        .target(
+            name: "API",
+            dependencies: [
+                "Messaging",
+                "Conversations",
+                "Routing",
+                "Delivery",
+                hummingbird,
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "JWTKit", package: "jwt-kit"),
+                httpClient,
+                crypto,
+                nioCore,
+                nioSSL,
+                logging,
+                metrics,
+                lifecycle,
+            ],
+            swiftSettings: rules),
+        .target(
+            name: "PrivatePostgres",
+            dependencies: [
+                logging,
+            ],
+            swiftSettings: rules),
+        .target(
+            name: "Operations",
+            dependencies: [
+                "Messaging",
+                nioCore,
+                nioPosix,
+                nioHTTP1,
+                logging,
+                metrics,
+                lifecycle,
+            ],
+            swiftSettings: rules),
+        .target(
+            name: "Sandbox",
+            dependencies: [
+                "Messaging",
+                hummingbird,
+                httpClient,
+                crypto,
+                nioCore,
+                nioSSL,
+                logging,
+                lifecycle,
+            ],
+            swiftSettings: rules),
+
+        // Tops.
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "Messaging",
+                "Webhooks",
+                "Routing",
+                "Journal",
+                "Intake",
+                "Conversations",
+                "Delivery",
+                "Ingress",
+                "SQLiteJournal",
+                "PostgresClient",
+                "PostgresStore",
+                "GraphAPI",
+                "API",
+                "PrivatePostgres",
+                "Operations",
+                "Sandbox",
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                crypto,
+                nioCore,
+                nioPosix,
+                nioSSL,
+                httpClient,
+                hummingbird,
+                .product(name: "JWTKit", package: "jwt-kit"),
+                logging,
+                metrics,
+                lifecycle,
+            ],
+            swiftSettings: rules),
+        .executableTarget(
+            name: "zenrent-gateway",
+            dependencies: [
+                "Gateway",
+                "Messaging",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                logging,
+            ],
+            swiftSettings: rules),
+        .target(
+            name: "GatewayTesting",
+            dependencies: [
+                "Messaging",
+                "Journal",
+                "Routing",
+                "Intake",
+                "Delivery",
+                "Conversations",
+            ],
+            path: "Tests/GatewayTesting",
+            swiftSettings: rules),
+
+        // Tests, a target a room.
+        .testTarget(
+            name: "MessagingTests",
+            dependencies: [
+                "Messaging",
+                "GatewayTesting",
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "WebhooksTests",
+            dependencies: [
+                "Webhooks",
+                "GatewayTesting",
+                "Messaging",
+                crypto,
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "RoutingTests",
+            dependencies: [
+                "Routing",
+                "GatewayTesting",
+                "Messaging",
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "JournalTests",
+            dependencies: [
+                "Journal",
+                "GatewayTesting",
+                "Messaging",
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "IntakeTests",
+            dependencies: [
+                "Intake",
+                "GatewayTesting",
+                "Messaging",
+                "Journal",
+                "Webhooks",
+                "Routing",
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "ConversationsTests",
+            dependencies: [
+                "Conversations",
+                "GatewayTesting",
+                "Messaging",
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "DeliveryTests",
+            dependencies: [
+                "Delivery",
+                "GatewayTesting",
+                "Messaging",
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "IngressTests",
+            dependencies: [
+                "Ingress",
+                "GatewayTesting",
+                "Messaging",
+                "Webhooks",
+                "Journal",
+                nioCore,
+                nioPosix,
+                nioSSL,
+                crypto,
+                logging,
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "SQLiteJournalTests",
+            dependencies: [
+                "SQLiteJournal",
+                "GatewayTesting",
+                "Messaging",
+                "Journal",
+                "CSQLite",
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "PostgresClientTests",
+            dependencies: [
+                "PostgresClient",
+                "GatewayTesting",
+                "Messaging",
+                "PrivatePostgres",
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "PrivatePostgresTests",
+            dependencies: [
+                "PrivatePostgres",
+                "GatewayTesting",
+                "Messaging",
+                "PostgresClient",
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "PostgresStoreTests",
+            dependencies: [
+                "PostgresStore",
+                "GatewayTesting",
+                "Messaging",
+                "Journal",
+                "Intake",
+                "Routing",
+                "Delivery",
+                "Conversations",
+                "PostgresClient",
+                "PrivatePostgres",
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "GraphAPITests",
+            dependencies: [
+                "GraphAPI",
+                "GatewayTesting",
+                "Messaging",
+                "Delivery",
+                "Sandbox",
+                httpClient,
+                hummingbird,
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "APITests",
+            dependencies: [
+                "API",
+                "GatewayTesting",
+                "Messaging",
+                "Conversations",
+                hummingbird,
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "JWTKit", package: "jwt-kit"),
+                crypto,
+                httpClient,
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "OperationsTests",
+            dependencies: [
+                "Operations",
+                "GatewayTesting",
+                "Messaging",
+                metrics,
+                nioCore,
+                httpClient,
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "SandboxTests",
+            dependencies: [
+                "Sandbox",
+                "GatewayTesting",
+                "Messaging",
+                "Webhooks",
+                hummingbird,
+                httpClient,
+                crypto,
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: [
+                "GatewayTesting",
+                "Gateway",
+                "Messaging",
+                "PostgresClient",
+                "PrivatePostgres",
+                "Sandbox",
+                httpClient,
+                crypto,
+                nioCore,
+                nioSSL,
+                "zenrent-gateway",
+            ],
+            swiftSettings: rules),
+    ]
+)

@@ -1,0 +1,235 @@
+public import Journal
+public import Messaging
+public import Routing
+
+/// Writes what was decided, all of a batch or nothing, fenced by the journal's checkpoint.
+public protocol Recorder: Sendable {
+    /// Makes this process the recorder of a journal and tells how far the database has come with it (I11).
+    func claim(_ journal: JournalIdentity) async throws(RecorderError) -> Checkpoint
+
+    /// Writes a batch and moves the checkpoint from `batch.after` to `batch.upTo`, in one transaction.
+    func record(_ batch: RecordBatch) async throws(RecorderError) -> RecordResult
+
+    /// Parked updates somebody asked to be tried again, oldest first.
+    func redriveRequests(limit: Int) async throws(RecorderError) -> [RedriveRequest]
+}
+
+/// What the database knows of a journal.
+public struct Checkpoint: Hashable, Sendable {
+    /// The short number of the journal in the database.
+    public let journal: Int32
+    /// Everything up to here is recorded.
+    public let position: JournalPosition
+    /// `false`: the database had never heard of this journal, and made it known now at position zero.
+    public let wasKnown: Bool
+
+    public init(journal: Int32, position: JournalPosition, wasKnown: Bool) {
+        self.journal = journal
+        self.position = position
+        self.wasKnown = wasKnown
+    }
+}
+
+/// Some webhooks in journal order, with all that was decided about their updates.
+public struct RecordBatch: Sendable {
+    public var journal: Int32
+    public var owner: UniqueID
+    public var after: JournalPosition
+    /// Equal to `after` for a redrive: nothing new was read.
+    public var upTo: JournalPosition
+    public var webhooks: [RecordedWebhook] = []
+    public var messages: [RecordedMessage] = []
+    public var statuses: [RecordedStatus] = []
+    public var parked: [ParkedUpdate] = []
+    /// Generation of the routing table the decisions were made with; stands in `routing_metadata`.
+    public var tableGeneration: UInt64 = 0
+    /// Parked updates that this batch settles: deleted, and moved from `parked` in their webhook's counts.
+    public var redriven: [RedriveRequest.ID] = []
+
+    public init(journal: Int32, owner: UniqueID, after: JournalPosition, upTo: JournalPosition) {
+        self.journal = journal
+        self.owner = owner
+        self.after = after
+        self.upTo = upTo
+    }
+}
+
+/// A webhook's own row: its bytes, and the verdicts decided before the database is asked.
+public struct RecordedWebhook: Sendable {
+    public var position: JournalPosition
+    public var envelope: Envelope
+    public var event: String
+    /// All of its updates.
+    public var updates: Int
+    public var statuses: Int
+    public var ignored: Int
+    public var parked: Int
+
+    public init(
+        position: JournalPosition, envelope: Envelope, event: String, updates: Int, statuses: Int, ignored: Int, parked: Int
+    ) {
+        self.position = position
+        self.envelope = envelope
+        self.event = event
+        self.updates = updates
+        self.statuses = statuses
+        self.ignored = ignored
+        self.parked = parked
+    }
+}
+
+/// A message, whom it is for, and why.
+public struct RecordedMessage: Sendable {
+    public var id: UniqueID
+    /// Of the webhook it came in; for a redrive, of the webhook it once came in.
+    public var position: JournalPosition
+    public var endpoint: Endpoint
+    public var message: InboundMessage
+    /// Clamped to what the partitions hold.
+    public var sentAt: Timestamp
+    public var destination: Destination
+
+    public init(
+        id: UniqueID, position: JournalPosition, endpoint: Endpoint, message: InboundMessage, sentAt: Timestamp,
+        destination: Destination
+    ) {
+        self.id = id
+        self.position = position
+        self.endpoint = endpoint
+        self.message = message
+        self.sentAt = sentAt
+        self.destination = destination
+    }
+
+    /// Where the message goes if the commit agrees.
+    public enum Destination: Sendable {
+        /// By a lease: holds only while that row of `gateway.routes` does.
+        case lease(Candidate, rung: Rung)
+        /// Into a thread that exists, found by a quote or because it outlives its lease.
+        case thread(ThreadReference, rung: Rung)
+        /// Several could be meant.
+        case held([Candidate])
+        /// Nobody has this sender.
+        case unclaimed
+    }
+}
+
+public struct RecordedStatus: Sendable {
+    public var endpointID: UniqueID
+    public var status: StatusUpdate
+
+    public init(endpointID: UniqueID, status: StatusUpdate) {
+        self.endpointID = endpointID
+        self.status = status
+    }
+}
+
+/// An update that could not be processed, kept with its bytes until somebody redrives it.
+public struct ParkedUpdate: Sendable {
+    public var position: JournalPosition
+    /// Its place among the webhook's updates, from 0.
+    public var index: Int
+    public var source: WebhookSource
+    public var receivedAt: Timestamp
+    /// `not_json`, `unknown_endpoint`, `rejected_by_database`, …: bounded.
+    public var reason: String
+    /// Masked: shown to administrators and logged.
+    public var detail: String
+    /// For `unknown_endpoint`, the one it names: becomes known, is redriven.
+    public var endpoint: EndpointReference?
+    /// The whole body of the webhook it came in.
+    public var payload: [UInt8]
+
+    public init(
+        position: JournalPosition, index: Int, source: WebhookSource, receivedAt: Timestamp, reason: String, detail: String,
+        endpoint: EndpointReference?, payload: [UInt8]
+    ) {
+        self.position = position
+        self.index = index
+        self.source = source
+        self.receivedAt = receivedAt
+        self.reason = reason
+        self.detail = detail
+        self.endpoint = endpoint
+        self.payload = payload
+    }
+}
+
+/// A parked update to be tried again.
+public struct RedriveRequest: Sendable {
+    public typealias ID = Int64
+    public var id: ID
+    public var position: JournalPosition
+    public var index: Int
+    public var source: WebhookSource
+    public var receivedAt: Timestamp
+    public var payload: [UInt8]
+
+    public init(id: ID, position: JournalPosition, index: Int, source: WebhookSource, receivedAt: Timestamp, payload: [UInt8]) {
+        self.id = id
+        self.position = position
+        self.index = index
+        self.source = source
+        self.receivedAt = receivedAt
+        self.payload = payload
+    }
+}
+
+/// What recording a batch came to.
+public enum RecordResult: Sendable {
+    /// Committed. `counts` holds the verdicts of the batch's messages as the commit decided them.
+    case recorded(RecordOutcome)
+    /// Nothing was written: these messages (indexes into `batch.messages`) go by routes that do not hold any more.
+    /// They are to be resolved again with the candidates the database has now.
+    case staleRoutes([StaleRoute])
+    /// Nothing was written: the checkpoint is not where the batch believed, or another process owns the journal.
+    case fenced(Checkpoint?)
+}
+
+public struct StaleRoute: Sendable {
+    public var message: Int
+    /// All routes the database has now for this sender.
+    public var routes: [Route]
+
+    public init(message: Int, routes: [Route]) {
+        self.message = message
+        self.routes = routes
+    }
+}
+
+public struct RecordOutcome: Sendable {
+    public var counts: VerdictCounts
+    /// People seen for the first time, and contradictions found between identities.
+    public var peopleResolved = 0
+    public var identityConflicts = 0
+
+    public init(counts: VerdictCounts) { self.counts = counts }
+}
+
+/// Why recording failed, sorted by what may be done about it (I4).
+public enum RecorderError: Error, Sendable {
+    /// The data itself was refused (SQLSTATE class 22, a failed check): halve the batch, park what remains.
+    case dataRejected(sqlState: String, detail: String)
+    /// Anything else (connection, permission, missing table or partition, disk, deadlock): the same batch again later.
+    case unavailable(String)
+}
+
+/// Facts about a sender's threads that the routing table does not hold. One query a batch.
+public protocol ConversationLookup: Sendable {
+    func threads(for questions: [ThreadQuestion]) async throws(RecorderError) -> [[ThreadReference]]
+}
+
+/// Asked for a message that quotes another, or whose sender has not exactly one running lease.
+public struct ThreadQuestion: Sendable {
+    public var endpoint: Endpoint
+    public var phone: PhoneKey?
+    public var accountID: String?
+    public var quotedMessageID: String?
+
+    public init(endpoint: Endpoint, phone: PhoneKey?, accountID: String?, quotedMessageID: String?) {
+        self.endpoint = endpoint
+        self.phone = phone
+        self.accountID = accountID
+        self.quotedMessageID = quotedMessageID
+    }
+}
