@@ -1,0 +1,174 @@
+/// Text out of a document: escapes resolved, damage repaired.
+extension JSONValue {
+    /// A string's text; `nil` for any other value.
+    ///
+    /// What a text in the database cannot hold becomes U+FFFD: `\u0000`, half a surrogate pair, bytes that are not UTF-8.
+    var text: String? {
+        guard isString else { return nil }
+        return decoded().text
+    }
+
+    /// A string's text if it is not empty and nothing of it had to be repaired: for ids, where two different ones must never
+    /// become the same.
+    var exactText: String? {
+        guard isString, content.count > 0 else { return nil }
+        if !token.hasEscapes { return String(validating: content, as: UTF8.self) }
+        let (text, isExact) = decoded()
+        // Repairs of bad UTF-8 are seen by checking the bytes; escapes are ASCII and do not disturb.
+        return isExact && String(validating: content, as: UTF8.self) != nil ? text : nil
+    }
+
+    /// The characters of a string between its quotes, or of a number: as they stand in the text, escapes and all.
+    @inline(__always)
+    var content: UnsafeBufferPointer<UInt8> {
+        let quote = isString ? 1 : 0
+        let start = Int(token.start) + quote
+        return UnsafeBufferPointer(start: bytes + start, count: token.end - quote - start)
+    }
+
+    /// Whether this is a string with that text.
+    @inline(__always)
+    func isText(_ expected: StaticString) -> Bool {
+        let token = token
+        if token.hasEscapes { return text == expected.description }
+        let start = Int(token.start) + 1
+        let length = token.end - 1 - start
+        guard length == expected.utf8CodeUnitCount, isString else { return false }
+        let characters = bytes + start
+        for offset in 0..<length where characters[offset] != expected.utf8Start[offset] { return false }
+        return true
+    }
+
+    /// Whether two strings or numbers have the same characters.
+    func hasSameText(as other: JSONValue) -> Bool {
+        if token.hasEscapes || other.token.hasEscapes {
+            guard let text = scalarText, let otherText = other.scalarText else { return false }
+            return text.utf8.elementsEqual(otherText.utf8)
+        }
+        let content = content
+        let otherContent = other.content
+        return content.count == otherContent.count && content.elementsEqual(otherContent)
+    }
+
+    /// The text of a string, the digits of a number, `nil` for anything else.
+    var scalarText: String? {
+        if isString { return text }
+        return isNumber ? String(decoding: content, as: UTF8.self) : nil
+    }
+
+    /// A whole number, written as a number or as a string; `nil` where it does not fit or is written with an exponent.
+    /// A fraction is cut off.
+    var integer: Int64? {
+        guard isNumber || isString else { return nil }
+        var digits = content[...]
+        let isNegative = digits.first == UInt8(ascii: "-")
+        if isNegative { digits = digits.dropFirst() }
+        var value: Int64 = 0
+        var seen = 0
+        for byte in digits {
+            let digit = byte &- UInt8(ascii: "0")
+            if byte == UInt8(ascii: "."), seen > 0 {
+                let fraction = digits.dropFirst(seen + 1)
+                guard fraction.allSatisfy({ $0 &- UInt8(ascii: "0") < 10 }) else { return nil }
+                break
+            }
+            // Eighteen digits never overflow; nothing we read needs more.
+            guard digit < 10, seen < 18 else { return nil }
+            value = value * 10 + Int64(digit)
+            seen += 1
+        }
+        guard seen > 0 else { return nil }
+        return isNegative ? -value : value
+    }
+
+    private func decoded() -> (text: String, isExact: Bool) {
+        let content = content
+        guard token.hasEscapes else { return (String(decoding: content, as: UTF8.self), true) }
+        var isExact = true
+        // An escape is never shorter than what it stands for.
+        let text = String(unsafeUninitializedCapacity: content.count) { out in
+            JSONText.unescape(content, into: out, isExact: &isExact)
+        }
+        return (text, isExact)
+    }
+}
+
+/// The escapes of a JSON string.
+enum JSONText {
+    @inline(__always)
+    static func hexValue(_ byte: UInt8) -> UInt32? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(byte - UInt8(ascii: "0"))
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt32(byte - UInt8(ascii: "a") + 10)
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt32(byte - UInt8(ascii: "A") + 10)
+        default: nil
+        }
+    }
+
+    /// Writes a string's characters with its escapes resolved.
+    /// - Parameters:
+    ///   - content: a string that the scanner has checked, without its quotes.
+    ///   - out: room for as many bytes as `content` has.
+    /// - Returns: the bytes written.
+    static func unescape(
+        _ content: UnsafeBufferPointer<UInt8>, into out: UnsafeMutableBufferPointer<UInt8>, isExact: inout Bool
+    ) -> Int {
+        var read = 0
+        var written = 0
+        while read < content.count {
+            let byte = content[read]
+            guard byte == UInt8(ascii: "\\") else {
+                out[written] = byte
+                read += 1
+                written += 1
+                continue
+            }
+            let letter = content[read + 1]
+            read += 2
+            guard letter == UInt8(ascii: "u") else {
+                out[written] = single(letter)
+                written += 1
+                continue
+            }
+            let scalar = unicodeEscape(content, at: &read)
+            if scalar == nil { isExact = false }
+            for unit in UTF8.encode(scalar ?? "\u{FFFD}").unsafelyUnwrapped {
+                out[written] = unit
+                written += 1
+            }
+        }
+        return written
+    }
+
+    /// What a backslash and one letter stand for.
+    private static func single(_ letter: UInt8) -> UInt8 {
+        switch letter {
+        case UInt8(ascii: "b"): 0x08
+        case UInt8(ascii: "f"): 0x0C
+        case UInt8(ascii: "n"): 0x0A
+        case UInt8(ascii: "r"): 0x0D
+        case UInt8(ascii: "t"): 0x09
+        default: letter
+        }
+    }
+
+    /// Reads four hex digits at `position` and, after the first half of a surrogate pair, the second half's escape.
+    /// - Returns: `nil` for U+0000 and for half a pair.
+    private static func unicodeEscape(_ content: UnsafeBufferPointer<UInt8>, at position: inout Int) -> Unicode.Scalar? {
+        let unit = codeUnit(content, at: position)
+        position += 4
+        if unit == 0 { return nil }
+        guard unit & 0xFC00 == 0xD800 else { return Unicode.Scalar(unit) }
+        guard position + 6 <= content.count, content[position] == UInt8(ascii: "\\"),
+            content[position + 1] == UInt8(ascii: "u")
+        else { return nil }
+        let second = codeUnit(content, at: position + 2)
+        guard second & 0xFC00 == 0xDC00 else { return nil }
+        position += 6
+        return Unicode.Scalar(0x10000 + (unit & 0x3FF) << 10 + (second & 0x3FF))
+    }
+
+    private static func codeUnit(_ content: UnsafeBufferPointer<UInt8>, at position: Int) -> UInt32 {
+        (0..<4).reduce(0) { $0 << 4 | (hexValue(content[position + $1]) ?? 0) }
+    }
+}
