@@ -1,0 +1,155 @@
+/// The description of the API, kept by hand; a test holds it to the routes and the problem codes.
+enum OpenAPIDocument {
+    static let text = #"""
+        {
+        "openapi": "3.1.0",
+        "info": {"title": "ZenRent Gateway", "version": "1",
+          "description": "Conversations of landlords with their tenants. Times are RFC 3339 in UTC. Errors are \#
+        problem documents (RFC 9457) with a stable code; x-problems lists the codes."},
+        "security": [{"token": []}],
+        "paths": {
+          "/api/conversations": {
+            "get": {"operationId": "listConversations", "summary": "Your conversations, the newest message first",
+              "parameters": [{"$ref": "#/components/parameters/limit"}, {"$ref": "#/components/parameters/cursor"}],
+              "responses": {
+                "200": {"description": "A page", "content": {"application/json": {"schema": {"type": "object",
+                  "required": ["items", "next"], "properties": {
+                    "items": {"type": "array", "items": {"$ref": "#/components/schemas/Conversation"}},
+                    "next": {"$ref": "#/components/schemas/Next"}}}}}},
+                "default": {"$ref": "#/components/responses/Problem"}}}},
+          "/api/conversations/{id}/messages": {
+            "parameters": [{"name": "id", "in": "path", "required": true, "description": "The conversation",
+              "schema": {"type": "string", "format": "uuid"}}],
+            "get": {"operationId": "listMessages", "summary": "The messages of a conversation, newest first",
+              "parameters": [{"$ref": "#/components/parameters/limit"}, {"$ref": "#/components/parameters/cursor"}],
+              "responses": {
+                "200": {"description": "A page", "content": {"application/json": {"schema": {"type": "object",
+                  "required": ["items", "next"], "properties": {
+                    "items": {"type": "array", "items": {"$ref": "#/components/schemas/Message"}},
+                    "next": {"$ref": "#/components/schemas/Next"}}}}}},
+                "default": {"$ref": "#/components/responses/Problem"}}},
+            "post": {"operationId": "reply", "summary": "Answer the tenant",
+              "description": "The message is queued and sent with your signature before it. Free text can be sent \#
+        within 24 hours of the tenant's last message.",
+              "parameters": [{"name": "Idempotency-Key", "in": "header", "required": false,
+                "description": "1 to 255 visible ASCII characters, such as a random UUID. The same key with the \#
+        same message gives the first answer again and sends nothing; with another message it is refused.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255}}],
+              "requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object",
+                "required": ["text"], "additionalProperties": false, "properties": {
+                  "text": {"type": "string", "minLength": 1, "maxLength": 4096,
+                    "description": "At most 4096 UTF-16 code units together with the signature; of the control \#
+        characters only line feed and tab."},
+                  "quote": {"type": ["string", "null"], "maxLength": 256,
+                    "description": "The provider_id of the message that is answered."}}}}}},
+              "responses": {
+                "202": {"description": "Queued", "headers": {
+                    "Location": {"description": "The thread, with the message's id as fragment", "schema": {"type": \#
+        "string"}},
+                    "Idempotency-Replayed": {"description": "true where an earlier request with this key had queued \#
+        it",
+                      "schema": {"type": "string"}}},
+                  "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Message"}}}},
+                "default": {"$ref": "#/components/responses/Problem"}}}},
+          "/api/openapi.json": {
+            "get": {"operationId": "describe", "summary": "This document", "security": [],
+              "responses": {"200": {"description": "OpenAPI 3.1", "content": {"application/openapi+json": {}}}}}}
+        },
+        "components": {
+          "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+            "description": "The Supabase access token of a signed-in landlord."}},
+          "parameters": {
+            "limit": {"name": "limit", "in": "query", "description": "How many items at most",
+              "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}},
+            "cursor": {"name": "cursor", "in": "query", "description": "next of the page before, unchanged",
+              "schema": {"type": "string"}}},
+          "responses": {"Problem": {"description": "It could not be done", "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}},
+          "schemas": {
+            "Next": {"type": ["string", "null"], "description": "The cursor of the next page; null where nothing \#
+        follows."},
+            "Moment": {"type": "string", "format": "date-time"},
+            "MomentOrNull": {"type": ["string", "null"], "format": "date-time"},
+            "Conversation": {"type": "object",
+              "required": ["id", "tenant_id", "tenant_name", "tenant_phone", "property_id", "property_address", \#
+        "channel",
+                "status", "unread_count", "last_message_at", "window_open_until"],
+              "properties": {
+                "id": {"type": "string", "format": "uuid"},
+                "tenant_id": {"type": ["string", "null"], "format": "uuid"},
+                "tenant_name": {"type": ["string", "null"]},
+                "tenant_phone": {"type": ["string", "null"], "description": "E.164 with a plus sign"},
+                "property_id": {"type": ["string", "null"], "format": "uuid"},
+                "property_address": {"type": ["string", "null"]},
+                "channel": {"type": "string", "examples": ["whatsapp"]},
+                "status": {"type": "string", "enum": ["active", "archived", "blocked"]},
+                "unread_count": {"type": "integer", "minimum": 0},
+                "last_message_at": {"$ref": "#/components/schemas/Moment"},
+                "window_open_until": {"$ref": "#/components/schemas/MomentOrNull",
+                  "description": "Until when free text can be sent; null where no window is open."}}},
+            "Message": {"type": "object",
+              "required": ["id", "conversation_id", "direction", "type", "body", "signature", "quoted_id", \#
+        "provider_id",
+                "status", "routing_status", "outcome", "error", "sent_at", "delivered_at", "read_at", "failed_at"],
+              "properties": {
+                "id": {"type": "string", "format": "uuid"},
+                "conversation_id": {"type": "string", "format": "uuid"},
+                "direction": {"type": "string", "enum": ["incoming", "outgoing"]},
+                "type": {"type": "string", "examples": ["text", "image"]},
+                "body": {"type": ["string", "null"]},
+                "signature": {"type": ["string", "null"], "description": "Stands before the body on the tenant's \#
+        phone."},
+                "quoted_id": {"type": ["string", "null"], "description": "The provider_id of the message it \#
+        answers."},
+                "provider_id": {"type": ["string", "null"], "description": "Null until the message was sent."},
+                "status": {"type": "string", "examples": ["received", "queued", "sent", "delivered", "read", \#
+        "failed"]},
+                "routing_status": {"type": "string", "examples": ["delivered", "opted_out", "blocked", "over_limit"]},
+                "outcome": {"type": ["string", "null"], "enum": ["accepted", "refused", "uncertain", null]},
+                "error": {"type": ["object", "null"], "required": ["code", "detail"], "properties": {
+                  "code": {"type": ["integer", "null"]}, "detail": {"type": ["string", "null"]}}},
+                "sent_at": {"$ref": "#/components/schemas/Moment"},
+                "delivered_at": {"$ref": "#/components/schemas/MomentOrNull"},
+                "read_at": {"$ref": "#/components/schemas/MomentOrNull"},
+                "failed_at": {"$ref": "#/components/schemas/MomentOrNull"}}},
+            "Problem": {"type": "object", "required": ["type", "title", "status", "code", "detail"],
+              "properties": {
+                "type": {"type": "string", "format": "uri-reference"},
+                "title": {"type": "string"},
+                "status": {"type": "integer"},
+                "code": {"type": "string", "description": "Stable; one of x-problems."},
+                "detail": {"type": "string", "description": "What happened this time."},
+                "next": {"type": "string", "description": "What to do about it."}}}
+          }
+        },
+        "x-problems": {
+          "malformed-request": {"status": 400, "title": "The request is not well-formed HTTP"},
+          "malformed-json": {"status": 400, "title": "The body is not JSON"},
+          "invalid-id": {"status": 400, "title": "The id is not a UUID"},
+          "invalid-limit": {"status": 400, "title": "The limit is not a number from 1 to 200"},
+          "invalid-cursor": {"status": 400, "title": "The cursor is not one of ours"},
+          "invalid-idempotency-key": {"status": 400, "title": "The idempotency key cannot be used"},
+          "unauthorized": {"status": 401, "title": "The token does not prove who asks"},
+          "forbidden": {"status": 403, "title": "The token's role may not do this"},
+          "not-found": {"status": 404, "title": "There is no such conversation"},
+          "unknown-route": {"status": 404, "title": "There is nothing at this path"},
+          "method-not-allowed": {"status": 405, "title": "The path does not take this method"},
+          "window-closed": {"status": 409, "title": "The 24-hour window is closed"},
+          "cannot-send": {"status": 409, "title": "The conversation's number cannot send"},
+          "conversation-blocked": {"status": 409, "title": "The conversation is blocked"},
+          "recipient-opted-out": {"status": 409, "title": "The tenant does not want messages"},
+          "body-too-large": {"status": 413, "title": "The body is too large"},
+          "target-too-long": {"status": 414, "title": "The address is too long"},
+          "unsupported-media-type": {"status": 415, "title": "The body is not of a type that is read here"},
+          "expectation-failed": {"status": 417, "title": "The expectation cannot be met"},
+          "idempotency-mismatch": {"status": 422, "title": "The idempotency key was used for something else"},
+          "text-too-long": {"status": 422, "title": "The text is too long"},
+          "invalid-message": {"status": 422, "title": "The message cannot be sent as it is"},
+          "headers-too-large": {"status": 431, "title": "The headers are too large"},
+          "internal-error": {"status": 500, "title": "Something went wrong on our side"},
+          "database-unavailable": {"status": 503, "title": "The database cannot be reached"},
+          "signing-keys-unavailable": {"status": 503, "title": "Tokens cannot be checked right now"}
+        }
+        }
+        """#
+}

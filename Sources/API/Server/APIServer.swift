@@ -1,0 +1,68 @@
+package import Conversations
+import Hummingbird
+import HummingbirdCore
+package import Logging
+package import Messaging
+import NIOCore
+import ServiceLifecycle
+
+/// The landlords' API over TLS. On graceful shutdown it takes no more connections, lets requests in flight end, and
+/// returns.
+package struct APIServer: Service {
+    private let application: Application<RouterResponder<APIContext>>
+    private let verifier: TokenVerifier
+
+    /// - Parameters:
+    ///   - tls: asked for every connection.
+    ///   - signatureTemplate: the platform's, asked for every reply; rules can be reloaded.
+    ///   - onListening: called once with the port that was bound.
+    package init(
+        configuration: APIConfiguration, store: any ConversationStore, verifier: TokenVerifier,
+        tls: @escaping TLSProvider, signatureTemplate: @escaping @Sendable () -> LandlordSignature,
+        clock: @escaping @Sendable () -> Timestamp, logger: Logger,
+        onListening: @escaping @Sendable (_ port: Int) -> Void = { _ in }
+    ) {
+        self.verifier = verifier
+        self.application = Self.application(
+            configuration: configuration,
+            router: Self.router(
+                store: store, verifier: verifier, signatureTemplate: signatureTemplate, clock: clock,
+                limits: configuration.limits, logger: logger),
+            tls: tls, logger: logger, onListening: onListening)
+    }
+
+    package func run() async throws {
+        verifier.prepare()
+        try await application.run()
+    }
+
+    /// The operations the API has.
+    static func router(
+        store: any ConversationStore, verifier: TokenVerifier,
+        signatureTemplate: @escaping @Sendable () -> LandlordSignature, clock: @escaping @Sendable () -> Timestamp,
+        limits: APILimits, logger: Logger
+    ) -> APIRouter {
+        let conversations = ConversationEndpoints(
+            store: store, signatureTemplate: signatureTemplate, clock: clock, bodyBytesMax: limits.bodyBytesMax)
+        return APIRouter(
+            groups: [conversations, OpenAPIEndpoint()], verifier: verifier, clock: clock, logger: logger)
+    }
+
+    /// - Parameter tls: `nil` = plain, for tests alone.
+    static func application(
+        configuration: APIConfiguration, router: APIRouter, tls: TLSProvider?, logger: Logger,
+        onListening: @escaping @Sendable (_ port: Int) -> Void
+    ) -> Application<RouterResponder<APIContext>> {
+        let limits = configuration.limits
+        return Application(
+            responder: router.responder(),
+            server: HTTPServerBuilder { ConnectionSetup(responder: $0, tls: tls, limits: limits) },
+            configuration: ApplicationConfiguration(
+                address: .hostname(configuration.host, port: configuration.port),
+                availableConnectionsDelegate: .maximum(limits.connectionsMax, logger: logger)),
+            onServerRunning: { channel in
+                if let port = channel.localAddress?.port { onListening(port) }
+            },
+            logger: logger)
+    }
+}
