@@ -1,0 +1,162 @@
+package import CoreMetrics
+package import Logging
+
+/// What SIGHUP reloads. Each kind swaps whole or stays as it was, whatever becomes of the others.
+package enum ReloadKind: String, Sendable, CaseIterable {
+    case certificates
+    case rules
+    case routes
+}
+
+/// What is live after a reload that did not fail.
+package struct ReloadReceipt: Sendable, Hashable {
+    /// Counts what was swapped in; the same number as before says that nothing had changed.
+    package let generation: Int64
+    /// In a few words for the log: `12 rules from 3 files`.
+    package let summary: String
+
+    package init(generation: Int64, summary: String) {
+        self.generation = generation
+        self.summary = summary
+    }
+}
+
+/// What became of one kind.
+package struct ReloadResult: Sendable, Hashable {
+    package enum Outcome: Sendable, Hashable {
+        case swapped(ReloadReceipt)
+        /// Read and found the same.
+        case unchanged(ReloadReceipt)
+        /// Everything is as it was; the reason names file and line, or whatever failed.
+        case rejected(reason: String)
+
+        /// For the label `result` of `gateway_reloads_total`.
+        package var metricLabel: String {
+            switch self {
+            case .swapped: "swapped"
+            case .unchanged: "unchanged"
+            case .rejected: "rejected"
+            }
+        }
+    }
+
+    package let kind: ReloadKind
+    package let outcome: Outcome
+}
+
+/// Reloads, each kind for itself: never two of one kind at a time, and no kind waits for another.
+///
+/// Requests that come while a kind is being reloaded share one more run after it, which sees what they saw: a thousand
+/// signals cost two runs.
+package final class ReloadCoordinator: Sendable {
+    /// Loads, checks and swaps whole, or throws and leaves everything as it was.
+    package typealias Action = @Sendable () async throws -> ReloadReceipt
+
+    private let reloaders: [KindReloader]
+
+    /// - Parameters:
+    ///   - actions: with the generation that each kind has now. A kind without an action is left out of every reload.
+    ///   - metrics: where `gateway_reloads_total{kind,result}` and `gateway_generation{kind}` are counted.
+    package init(
+        logger: Logger, metrics: any MetricsFactory = MetricsSystem.factory,
+        actions: [ReloadKind: (generation: Int64, reload: Action)]
+    ) {
+        reloaders = ReloadKind.allCases.compactMap { kind in
+            actions[kind].map {
+                KindReloader(kind: kind, generation: $0.generation, action: $0.reload, logger: logger, metrics: metrics)
+            }
+        }
+    }
+
+    package static let descriptions = [
+        MetricDescription("gateway_reloads_total", "Reloads by kind and result: swapped, unchanged, rejected."),
+        MetricDescription("gateway_generation", "The generation of rules, routes and certificates that is live."),
+    ]
+
+    /// Reloads these kinds side by side and returns when all have ended, in the order of `ReloadKind.allCases`.
+    @discardableResult
+    package func reload(_ kinds: Set<ReloadKind> = Set(ReloadKind.allCases)) async -> [ReloadResult] {
+        let chosen = reloaders.filter { kinds.contains($0.kind) }
+        return await withTaskGroup(of: ReloadResult.self) { group in
+            for reloader in chosen { group.addTask { await reloader.reload() } }
+            var results: [ReloadKind: ReloadResult] = [:]
+            for await result in group { results[result.kind] = result }
+            return chosen.compactMap { results[$0.kind] }
+        }
+    }
+}
+
+/// One kind's turn: at most one run going and one waiting.
+private actor KindReloader {
+    let kind: ReloadKind
+    private let action: ReloadCoordinator.Action
+    private let logger: Logger
+    private let counters: [String: Counter]
+    private let liveGeneration: Meter
+    private var generation: Int64
+    private var running: Task<ReloadResult, Never>?
+    /// Not begun yet: whoever asks now is served by it.
+    private var waiting: Task<ReloadResult, Never>?
+
+    init(
+        kind: ReloadKind, generation: Int64, action: @escaping ReloadCoordinator.Action, logger: Logger,
+        metrics: any MetricsFactory
+    ) {
+        self.kind = kind
+        self.action = action
+        self.logger = logger
+        self.generation = generation
+        counters = Dictionary(
+            uniqueKeysWithValues: ["swapped", "unchanged", "rejected"].map { result in
+                let labels = [("kind", kind.rawValue), ("result", result)]
+                return (result, Counter(label: "gateway_reloads_total", dimensions: labels, factory: metrics))
+            })
+        liveGeneration = Meter(
+            label: "gateway_generation", dimensions: [("kind", kind.rawValue)], factory: metrics)
+        liveGeneration.set(generation)
+    }
+
+    func reload() async -> ReloadResult {
+        if let waiting { return await waiting.value }
+        let previous = running
+        // Not a child of the caller: a caller that gives up must not leave the next one with half a reload.
+        let task = Task {
+            _ = await previous?.value
+            return await run()
+        }
+        waiting = task
+        return await task.value
+    }
+
+    private func run() async -> ReloadResult {
+        running = waiting
+        waiting = nil
+        let outcome: ReloadResult.Outcome
+        do {
+            let receipt = try await action()
+            outcome = receipt.generation == generation ? .unchanged(receipt) : .swapped(receipt)
+            generation = receipt.generation
+        } catch {
+            outcome = .rejected(reason: String(describing: error))
+        }
+        counters[outcome.metricLabel]?.increment()
+        liveGeneration.set(generation)
+        log(outcome)
+        return ReloadResult(kind: kind, outcome: outcome)
+    }
+
+    private func log(_ outcome: ReloadResult.Outcome) {
+        switch outcome {
+        case .swapped(let receipt):
+            logger.info("reloaded \(kind.rawValue): \(receipt.summary)", metadata: metadata)
+        case .unchanged(let receipt):
+            logger.info("\(kind.rawValue) unchanged: \(receipt.summary)", metadata: metadata)
+        case .rejected(let reason):
+            logger.error("\(kind.rawValue) not reloaded, the live ones stay: \(reason)", metadata: metadata)
+        }
+    }
+
+    private var metadata: Logger.Metadata {
+        ["kind": .string(kind.rawValue), "generation": .stringConvertible(generation)]
+    }
+}
