@@ -237,15 +237,26 @@ BEGIN
     UPDATE gateway.identities
        SET retired_at = now(), retired_reason = CASE kind WHEN 'phone' THEN 'number_change' ELSE 'rotated' END
      WHERE person_id = person AND kind = p_kind[i] AND scope = p_scope[i] AND retired_at IS NULL;
-    IF FOUND AND p_kind[i] = 'phone' THEN
-      UPDATE gateway.whatsapp_conversations SET phone_key = p_value[i]::bigint, tenant_phone = p_dial[i]
-       WHERE person_id = person;
-    END IF;
     changed := changed OR FOUND OR p_kind[i] NOT IN ('phone', 'username');
     INSERT INTO gateway.identities (kind, scope, value, person_id, dial, first_seen, last_seen, source)
       VALUES (p_kind[i], p_scope[i], p_value[i], person, p_dial[i], p_at, p_at, p_source);
   END LOOP;
   IF changed THEN PERFORM gateway.log_identities(person); END IF;
+END $$;
+
+-- The threads of some people show the number they have now. Not done while identities are linked: the recording
+-- statement touches the same threads, and a row cannot be changed under the feet of its ON CONFLICT.
+CREATE OR REPLACE FUNCTION gateway.show_numbers(p_people uuid[]) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+  n integer;
+BEGIN
+  UPDATE gateway.whatsapp_conversations c SET phone_key = i.phone_key, tenant_phone = coalesce(i.dial, i.phone_key),
+         updated_at = now()
+    FROM gateway.identities i JOIN gateway.people p ON p.id = i.person_id
+   WHERE i.person_id = ANY (p_people) AND i.kind = 'phone' AND i.scope = p.realm AND i.retired_at IS NULL
+     AND c.person_id = i.person_id AND c.phone_key <> i.phone_key;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
 END $$;
 
 -- A batch: row i of the arrays is one identity, those with the same p_row came in one message. A person for each
@@ -368,11 +379,7 @@ BEGIN
     INSERT INTO gateway.identities (kind, scope, value, person_id, dial, first_seen, last_seen, source)
       VALUES (p_kind, p_scope, p_new, p, p_dial, p_at, p_at, p_source);
   END IF;
-  IF p_kind = 'phone' THEN
-    UPDATE gateway.whatsapp_conversations
-       SET phone_key = p_new::bigint, tenant_phone = coalesce(p_dial, p_new::bigint), updated_at = now()
-     WHERE person_id = p;
-  END IF;
+  IF p_kind = 'phone' THEN PERFORM gateway.show_numbers(ARRAY[p]); END IF;
   PERFORM gateway.log_identities(p);
   RETURN p;
 END $$;

@@ -112,6 +112,24 @@ BEGIN
   RETURN n;
 END $$;
 
+-- After a redrive: n updates of a webhook are parked no longer; these are the verdicts of its messages, the rest are
+-- statuses, as many as the caller says, or ignored. A message another gateway redrove first is no duplicate twice.
+CREATE OR REPLACE FUNCTION gateway.relog_redriven(
+  p_journal integer, p_pos bigint, p_at timestamptz, n integer, p_routed integer, p_withheld integer, p_held integer,
+  p_unclaimed integer, p_duplicate integer, p_statuses integer)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  rest integer := n - p_routed - p_withheld - p_held - p_unclaimed - p_duplicate;
+BEGIN
+  UPDATE gateway.webhook_log
+     SET parked = parked - n, processed = parked = n, routed = routed + p_routed, withheld = withheld + p_withheld,
+         held = held + p_held, unclaimed = unclaimed + p_unclaimed,
+         duplicate = duplicate + p_duplicate + least(rest, 0),
+         status_applied = status_applied + least(greatest(rest, 0), p_statuses),
+         ignored = ignored + greatest(rest - p_statuses, 0)
+   WHERE received_at = p_at AND journal_id = p_journal AND journal_pos = p_pos;
+END $$;
+
 CREATE TABLE IF NOT EXISTS gateway.webhook_replays (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   requested_by uuid,

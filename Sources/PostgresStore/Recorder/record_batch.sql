@@ -1,0 +1,194 @@
+-- Records a batch: one statement, one round trip, one transaction. Arrays in, one row out.
+--
+-- The update of the checkpoint is the fence. It finds its row only while the position is where the batch begins, the
+-- caller owns the journal, and every message's route holds; everything else hangs on it, so otherwise nothing is
+-- written and the row returned says why.
+--
+--   $1 id  $2 endpoint  $3 provider's id  $4 phone  $5 phone key  $6 account id  $7 parent account id  $8 landlord
+--   $9 tenant  $10 property  $11 lease  $12 route key  $13 conversation  $14 held  $15 sent at  $16 type  $17 body
+--   $18 quoted id  $19 raw  $20 routing metadata  $21 position                          one row a message
+--   $22 position  $23 received at  $24 source  $25 event  $26 payload  $27 updates  $28 statuses  $29 ignored
+--   $30 parked                                                                          one row a webhook
+--   $31 endpoint  $32 provider's id  $33 status  $34 at  $35 error code  $36 error detail  $37 pricing
+--   $38 our message  $39 its time                                                       one row a status
+--   $40 position  $41 index  $42 received at  $43 source  $44 reason  $45 detail  $46 endpoint kind
+--   $47 endpoint's provider id  $48 its body, counted from 1 in $49                     one row a parked update
+--   $50 parked updates this batch settles  $51 journal  $52 owner  $53 position believed  $54 new position
+--
+-- A message by a lease has $8 to $12, one by a thread $8 and $13, a held one $14, an unclaimed one none of these.
+WITH given AS MATERIALIZED (
+  SELECT u.id, u.endpoint, u.wamid, u.phone, u.pk, u.account, u.parent, u.landlord, u.lease, u.held, u.sent_at, u.type,
+         u.body, u.quoted, u.raw, u.meta, u.pos, u.ord, coalesce(t.channel, e.channel) AS channel, e.phone_scope,
+         e.id_kind, e.id_scope, gateway.message_key(u.endpoint, u.wamid) AS key,
+         t.person_id AS thread_person, coalesce(t.tenant_id, u.tenant) AS tenant,
+         coalesce(r.property_id, t.property_id, u.property) AS property,
+         -- The commit decides. Dates are compared with a day to spare, for the decision was made a little earlier by
+         -- another clock; what is caught here is a lease that changed hands.
+         CASE WHEN u.lease IS NOT NULL THEN
+                r.landlord_id = u.landlord AND r.phone_key = u.route_key
+                AND coalesce(r.valid_from <= greatest(u.sent_at, now())::date + 1, true)
+                AND coalesce(r.valid_until + s.grace >= least(u.sent_at, now())::date - 1, r.lease_status = 'active')
+              WHEN u.conversation IS NOT NULL THEN t.landlord_id = u.landlord
+              ELSE true END AS holds
+    FROM (SELECT gateway.setting('lease_grace_days')::integer AS grace) s
+   CROSS JOIN unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::uuid[],
+           $9::uuid[], $10::uuid[], $11::uuid[], $12::bigint[], $13::uuid[], $14::boolean[], $15::timestamptz[],
+           $16::text[], $17::text[], $18::text[], $19::bytea[], $20::text[], $21::bigint[]) WITH ORDINALITY
+      AS u(id, endpoint, wamid, phone, pk, account, parent, landlord, tenant, property, lease, route_key, conversation,
+           held, sent_at, type, body, quoted, raw, meta, pos, ord)
+    LEFT JOIN gateway.endpoints e ON e.id = u.endpoint
+    LEFT JOIN gateway.routes r ON r.tenant_id = u.tenant AND r.lease_id = u.lease
+    LEFT JOIN gateway.whatsapp_conversations t ON t.id = u.conversation),
+fence AS (
+  UPDATE gateway.journal_checkpoints
+     SET position = $54, records = records + coalesce(cardinality($1::uuid[]), 0), updated_at = now()
+   WHERE journal_id = $51::integer AND position = $53::bigint AND owner = $52::uuid
+     AND NOT EXISTS (SELECT FROM given WHERE holds IS NOT TRUE)
+  RETURNING position),
+
+-- messages: known ids fall out, the rest get their person, thread and verdict
+fresh AS (
+  INSERT INTO gateway.message_ids (key, message_id, sent_at)
+    SELECT DISTINCT ON (g.key) g.key, g.id, g.sent_at FROM fence, given g ORDER BY g.key, g.ord
+  ON CONFLICT (key) DO NOTHING RETURNING message_id),
+new AS MATERIALIZED (        -- a step of its own: joined with the identities at once it becomes a loop over the batch
+  SELECT g.* FROM given g JOIN fresh ON fresh.message_id = g.id),
+known AS MATERIALIZED (
+  SELECT n.*, CASE WHEN (n.pk IS NULL OR p.person_id IS NOT NULL) AND (n.account IS NULL OR a.person_id IS NOT NULL)
+                    AND coalesce(p.person_id, a.person_id) = coalesce(a.person_id, p.person_id)
+                   THEN coalesce(a.person_id, p.person_id) END AS person
+    FROM new n
+    LEFT JOIN gateway.identities p ON p.value = n.pk::text AND p.kind = 'phone' AND p.scope = n.phone_scope
+     AND p.retired_at IS NULL
+    LEFT JOIN gateway.identities a ON a.value = n.account AND a.kind = n.id_kind AND a.scope = n.id_scope
+     AND a.retired_at IS NULL),
+resolved AS MATERIALIZED (   -- only senders the look-up could not settle
+  SELECT (r).row_id, (r).person_id, (r).conflict FROM (
+    SELECT gateway.resolve_people(array_agg(k.id), array_agg(x.kind), array_agg(x.scope), array_agg(x.value),
+             array_agg(x.dial), array_agg(k.sent_at)) AS r
+      FROM known k CROSS JOIN LATERAL (VALUES ('phone', k.phone_scope, k.pk::text, k.phone),
+             (k.id_kind, k.id_scope, k.account, NULL), ('parent_bsuid', k.id_scope, k.parent, NULL))
+             AS x(kind, scope, value, dial)
+     WHERE k.person IS NULL AND x.value IS NOT NULL HAVING count(*) > 0) f),
+m AS MATERIALIZED (
+  SELECT k.*, coalesce(k.thread_person, k.person, r.person_id) AS who
+    FROM known k LEFT JOIN resolved r ON r.row_id = k.id),
+thread AS (
+  INSERT INTO gateway.whatsapp_conversations AS c (landlord_id, tenant_id, person_id, channel, endpoint_id,
+      tenant_phone, phone_key, property_id, lease_id, unread_count, last_message_at, last_inbound_at)
+    SELECT landlord, tenant, who, channel, (array_agg(endpoint ORDER BY ord DESC))[1], max(phone), max(pk),
+           (array_agg(property ORDER BY ord DESC))[1], (array_agg(lease ORDER BY ord DESC))[1], count(*), max(sent_at),
+           least(max(sent_at), now())
+      FROM m WHERE landlord IS NOT NULL
+     GROUP BY landlord, channel, who, tenant ORDER BY landlord, channel, who, tenant
+  ON CONFLICT (landlord_id, channel, person_id, tenant_id) DO UPDATE SET
+    unread_count = c.unread_count + CASE c.status WHEN 'blocked' THEN 0 ELSE excluded.unread_count END,
+    endpoint_id = excluded.endpoint_id,
+    last_message_at = greatest(c.last_message_at, excluded.last_message_at),
+    last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at),
+    tenant_phone = coalesce(excluded.tenant_phone, c.tenant_phone),
+    phone_key = coalesce(excluded.phone_key, c.phone_key),
+    property_id = coalesce(excluded.property_id, c.property_id),
+    lease_id = coalesce(excluded.lease_id, c.lease_id), updated_at = now()
+  RETURNING c.id, c.landlord_id, c.channel, c.person_id, c.tenant_id, c.status),
+msg AS (
+  INSERT INTO gateway.whatsapp_messages (id, sent_at, conversation_id, landlord_id, tenant_id, property_id, endpoint_id,
+      person_id, tenant_phone, channel, direction, wamid, context_wamid, message_type, body, raw, status,
+      routing_status, routing_metadata, journal_id, journal_pos)
+    SELECT m.id, m.sent_at, c.id, c.landlord_id, c.tenant_id, m.property, m.endpoint,
+           CASE WHEN c.id IS NULL THEN m.who END, m.phone, m.channel, 'incoming', m.wamid, m.quoted, m.type, m.body,
+           m.raw, 'received',
+           CASE WHEN c.id IS NOT NULL THEN coalesce(w.status, 'delivered')
+                WHEN m.held THEN 'ambiguous' ELSE 'unknown_sender' END,
+           CASE WHEN w.status IS NULL THEN m.meta::jsonb
+                ELSE m.meta::jsonb || jsonb_build_object('withheld', w.status) END,
+           $51, m.pos
+      FROM m
+      LEFT JOIN thread c ON c.person_id = m.who AND c.landlord_id = m.landlord AND c.channel = m.channel
+       AND c.tenant_id IS NOT DISTINCT FROM m.tenant
+      LEFT JOIN gateway.route_landlords l ON l.landlord_id = c.landlord_id
+     CROSS JOIN LATERAL (SELECT CASE WHEN c.id IS NOT NULL
+                                     THEN gateway.withheld_status(c.status, l.whatsapp_enabled) END AS status) w
+  RETURNING id, sent_at, conversation_id, landlord_id, body, routing_status),
+forward AS (
+  INSERT INTO gateway.outbox (kind, idempotency_key, order_key, landlord_id, message_id, message_sent_at, payload)
+    SELECT 'landlord_forward', 'fwd:' || id, gateway.order_key('landlord_forward', conversation_id), landlord_id, id,
+           sent_at, jsonb_build_object('text', body)
+      FROM msg WHERE routing_status = 'delivered' AND (SELECT gateway.setting('forward_to_landlord')::boolean)),
+renumbered AS MATERIALIZED ( -- after the threads: what resolving learnt about numbers shows in all of a person's
+  SELECT gateway.show_numbers(array_agg(DISTINCT r.person_id)) AS n
+    FROM resolved r CROSS JOIN (SELECT count(*) FROM thread) AS done HAVING count(*) > 0),
+
+statuses AS MATERIALIZED (
+  SELECT (s).applied, (s).waiting FROM (
+    SELECT gateway.apply_statuses($31::uuid[], $32::text[], $33::text[], $34::timestamptz[], $35::integer[],
+             $36::text[], $37::text[]::jsonb[], $38::uuid[], $39::timestamptz[]) AS s
+      FROM fence WHERE cardinality($31::uuid[]) > 0) x),
+
+-- parked updates: a body once, an update once however often the body comes
+bodies AS MATERIALIZED (
+  SELECT n, payload, sha256(payload) AS hash FROM fence, unnest($49::bytea[]) WITH ORDINALITY AS b(payload, n)),
+to_park AS MATERIALIZED (
+  SELECT DISTINCT ON (b.hash, u.idx) u.*, b.hash
+    FROM unnest($40::bigint[], $41::integer[], $42::timestamptz[], $43::text[], $44::text[], $45::text[], $46::text[],
+                $47::text[], $48::integer[]) AS u(pos, idx, at, source, reason, detail, kind, provider_id, body)
+    JOIN bodies b ON b.n = u.body
+   ORDER BY b.hash, u.idx, u.pos),
+stored AS (
+  INSERT INTO gateway.parked_payloads (hash, payload) SELECT DISTINCT ON (hash) hash, payload FROM bodies
+  ON CONFLICT DO NOTHING),
+parked AS (
+  INSERT INTO gateway.parked_updates AS x (hash, idx, journal_id, journal_pos, received_at, source, reason, detail,
+      endpoint_kind, endpoint_provider_id)
+    SELECT hash, idx, $51, pos, at, source, reason, detail, kind, provider_id FROM to_park
+  ON CONFLICT (hash, idx) DO UPDATE SET
+    times = x.times + CASE WHEN x.id = ANY ($50::bigint[]) THEN 0 ELSE 1 END,
+    attempts = x.attempts + CASE WHEN x.id = ANY ($50::bigint[]) THEN 1 ELSE 0 END,
+    reason = excluded.reason, detail = excluded.detail, endpoint_kind = excluded.endpoint_kind,
+    endpoint_provider_id = excluded.endpoint_provider_id, last_seen = now(), redrive_requested_at = NULL),
+settled AS (
+  DELETE FROM gateway.parked_updates x USING fence
+   WHERE x.id = ANY ($50::bigint[]) AND NOT EXISTS (SELECT FROM to_park p WHERE p.hash = x.hash AND p.idx = x.idx)
+  RETURNING x.journal_id, x.journal_pos, x.received_at),
+
+-- the webhooks' own rows, with the verdicts of their messages as they were decided here
+verdicts AS MATERIALIZED (
+  SELECT g.pos, count(*) FILTER (WHERE x.routing_status = 'delivered')::integer AS routed,
+         count(*) FILTER (WHERE x.routing_status IN ('opted_out', 'blocked', 'over_limit'))::integer AS withheld,
+         count(*) FILTER (WHERE x.routing_status = 'ambiguous')::integer AS held,
+         count(*) FILTER (WHERE x.routing_status = 'unknown_sender')::integer AS unclaimed,
+         count(*) FILTER (WHERE x.id IS NULL)::integer AS duplicate
+    FROM fence, given g LEFT JOIN msg x ON x.id = g.id GROUP BY g.pos),
+webhooks AS MATERIALIZED (
+  SELECT * FROM unnest($22::bigint[], $23::timestamptz[], $24::text[], $25::text[], $26::bytea[], $27::integer[],
+                       $28::integer[], $29::integer[], $30::integer[])
+             AS w(pos, at, source, event, payload, updates, statuses, ignored, parked)),
+logged AS (
+  INSERT INTO gateway.webhook_log (received_at, journal_id, journal_pos, source, event, payload, updates, routed,
+      withheld, held, unclaimed, status_applied, duplicate, ignored, parked, processed)
+    SELECT w.at, $51, w.pos, w.source, w.event, w.payload, w.updates, coalesce(v.routed, 0), coalesce(v.withheld, 0),
+           coalesce(v.held, 0), coalesce(v.unclaimed, 0), w.statuses, coalesce(v.duplicate, 0), w.ignored, w.parked,
+           w.parked = 0
+      FROM fence CROSS JOIN webhooks w LEFT JOIN verdicts v ON v.pos = w.pos
+     WHERE $54::bigint > $53::bigint
+  ON CONFLICT DO NOTHING),                          -- a replayed position has its row
+relogged AS MATERIALIZED (                          -- and a redriven one hands over what was parked
+  SELECT gateway.relog_redriven(x.journal_id, x.journal_pos, x.received_at, x.n, coalesce(v.routed, 0),
+           coalesce(v.withheld, 0), coalesce(v.held, 0), coalesce(v.unclaimed, 0), coalesce(v.duplicate, 0),
+           coalesce(w.statuses, CASE WHEN cardinality($31::uuid[]) > 0 THEN x.n ELSE 0 END))
+    FROM (SELECT journal_id, journal_pos, received_at, count(*)::integer AS n FROM settled GROUP BY 1, 2, 3) x
+    LEFT JOIN verdicts v ON v.pos = x.journal_pos
+    LEFT JOIN webhooks w ON w.pos = x.journal_pos)
+SELECT (SELECT count(*) FROM fence)::integer AS fence,
+       (SELECT array_agg((ord - 1)::integer ORDER BY ord) FROM given WHERE holds IS NOT TRUE) AS stale,
+       coalesce(sum(v.routed), 0)::integer AS routed, coalesce(sum(v.withheld), 0)::integer AS withheld,
+       coalesce(sum(v.held), 0)::integer AS held, coalesce(sum(v.unclaimed), 0)::integer AS unclaimed,
+       coalesce(sum(v.duplicate), 0)::integer AS duplicate,
+       (SELECT count(*) FROM to_park)::integer AS parked, (SELECT count(*) FROM settled)::integer AS settled,
+       (SELECT count(*) FROM relogged)::integer AS relogged,
+       coalesce((SELECT applied FROM statuses), 0)::integer AS applied,
+       coalesce((SELECT waiting FROM statuses), 0)::integer AS waiting,
+       (SELECT count(*) FROM resolved)::integer AS people,
+       (SELECT count(*) FROM resolved WHERE conflict)::integer AS conflicts,
+       coalesce((SELECT n FROM renumbered), 0)::integer AS renumbered
+  FROM verdicts v
