@@ -1,0 +1,170 @@
+public import Messaging
+
+/// Who belongs to whom, in memory: leases by phone key, identities, landlords and endpoints, as of one moment.
+///
+/// Immutable: a reader takes it once a batch and is never in anybody's way. A change makes a new table that shares
+/// what is large (`applying`) and carries its changes in an overlay; `compacted()` folds the overlay in.
+public final class RoutingTable: Sendable {
+    /// Grows by one with each change; stands in `routing_metadata`, so that a decision can be traced to its table.
+    public let generation: UInt64
+    /// Where the next changes are to be asked from.
+    public let cursor: RouteCursor
+    public let settings: RouteSettings
+    /// Leases in the table.
+    public let routeCount: Int
+
+    let store: RouteStore
+    /// All leases of the keys that changed since `store` was built; an empty list = the key is gone.
+    let changedRoutes: [PhoneKey: [Route]]
+    let landlords: OverlaidDictionary<UniqueID, Landlord>
+    let identities: IdentityIndex
+    private let endpoints: [EndpointReference: Endpoint]
+    private let keyCount: Int
+    private let rejectedCount: Int
+
+    /// From this many changes on, `compacted()` is worth its time: each change copies the changes before it.
+    public static let overlayLimit = 32_768
+
+    init(
+        generation: UInt64, cursor: RouteCursor, settings: RouteSettings, store: RouteStore,
+        changedRoutes: [PhoneKey: [Route]] = [:], routeCount: Int, keyCount: Int, rejectedCount: Int,
+        landlords: OverlaidDictionary<UniqueID, Landlord>, identities: IdentityIndex, endpoints: [EndpointReference: Endpoint]
+    ) {
+        self.generation = generation
+        self.cursor = cursor
+        self.settings = settings
+        self.store = store
+        self.changedRoutes = changedRoutes
+        self.routeCount = routeCount
+        self.keyCount = keyCount
+        self.rejectedCount = rejectedCount
+        self.landlords = landlords
+        self.identities = identities
+        self.endpoints = endpoints
+    }
+
+    // MARK: Looking up
+
+    /// The landlords a sender's message could be for.
+    ///
+    /// Counted are the leases filed under the sender's own number, and under the numbers their identities link to; of a
+    /// number somebody left, only those learnt on the sender's side of that moment. On an endpoint that has an owner,
+    /// only the owner's.
+    /// - Parameter today: the day on which leases run or not.
+    public func candidates(
+        phone: PhoneKey?, account: AccountIdentity?, endpoint: Endpoint, today: CalendarDay
+    ) -> CandidateList {
+        var list = CandidateList()
+        identities.forEachReach(phone: phone, account: account, phoneScope: endpoint.phoneScope) { reach in
+            forEachRoute(of: reach.key) { route in
+                guard endpoint.admits(landlord: route.landlordID), reach.includes(route.learntAt) else { return }
+                list.add(route, today: today, graceDays: settings.leaseGraceDays)
+            }
+        }
+        list.settle()
+        return list
+    }
+
+    /// How many leases are filed under a key, of whatever standing.
+    public func routeCount(of key: PhoneKey) -> Int {
+        if !changedRoutes.isEmpty, let changed = changedRoutes[key] { return changed.count }
+        return store.rows(of: key).count
+    }
+
+    public func landlord(_ id: UniqueID) -> Landlord? { landlords[id] }
+
+    /// The endpoint of ours that a webhook names.
+    public func endpoint(_ reference: EndpointReference) -> Endpoint? { endpoints[reference] }
+
+    /// Every endpoint, in no particular order.
+    public var allEndpoints: [Endpoint] { Array(endpoints.values) }
+
+    func forEachRoute(of key: PhoneKey, _ body: (Route) -> Void) {
+        if !changedRoutes.isEmpty, let changed = changedRoutes[key] {
+            changed.forEach(body)
+            return
+        }
+        for row in store.rows(of: key) { body(store.route(at: row, key: key)) }
+    }
+
+    public var statistics: RoutingStatistics {
+        RoutingStatistics(
+            generation: generation, routes: routeCount, keys: keyCount, landlords: landlords.count,
+            identities: identities.count, endpoints: endpoints.count, rejectedRoutes: rejectedCount,
+            overlayEntries: overlayCount, bytes: byteCount)
+    }
+
+    // MARK: Changing
+
+    /// Whether enough has changed that the next step should be `compacted()`.
+    public var needsCompaction: Bool { overlayCount > Self.overlayLimit }
+
+    private var overlayCount: Int { changedRoutes.count + landlords.changes.count + identities.changeCount }
+
+    private var byteCount: Int {
+        store.byteCount + 140 * landlords.count + identities.byteCount
+            + changedRoutes.values.reduce(64 * changedRoutes.count) { $0 + 136 * $1.count }
+    }
+
+    /// The table with some changes: the next generation. Costs as much as this and the earlier changes since the last
+    /// compaction, whatever the size of the table.
+    public func applying(_ delta: RouteDelta) -> RoutingTable {
+        var changed = changedRoutes
+        var routes = routeCount
+        var keys = keyCount
+        for (key, held) in delta.routes {
+            let before = routeCount(of: key)
+            changed[key] = held
+            routes += held.count - before
+            keys += (held.isEmpty ? 0 : 1) - (before == 0 ? 0 : 1)
+        }
+        var landlords = landlords
+        for (id, landlord) in delta.landlords { landlords[id] = landlord }
+        return RoutingTable(
+            generation: generation + 1, cursor: delta.cursor, settings: delta.settings, store: store,
+            changedRoutes: changed, routeCount: routes, keyCount: keys, rejectedCount: rejectedCount,
+            landlords: landlords, identities: identities.applying(delta.identities),
+            endpoints: Self.index(delta.endpoints))
+    }
+
+    /// The same table without an overlay, and the same generation. Takes as long as building a table, so it is not for a
+    /// thread that decides messages.
+    public func compacted() -> RoutingTable {
+        var builder = RouteStore.Builder()
+        store.forEachRoute { if changedRoutes[$0.key] == nil { builder.add($0) } }
+        for route in changedRoutes.values.joined() { builder.add(route) }
+        let rejected = builder.rejectedCount
+        let store = builder.finish()
+        return RoutingTable(
+            generation: generation, cursor: cursor, settings: settings, store: store, routeCount: store.routeCount,
+            keyCount: store.keyCount, rejectedCount: rejectedCount + rejected,
+            landlords: OverlaidDictionary(landlords.merged()), identities: identities.compacted(), endpoints: endpoints)
+    }
+
+    static func index(_ endpoints: [Endpoint]) -> [EndpointReference: Endpoint] {
+        Dictionary(endpoints.map { ($0.reference, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+}
+
+/// The size of a routing table.
+public struct RoutingStatistics: Hashable, Sendable {
+    public var generation: UInt64
+    /// Leases, and the different numbers they are filed under.
+    public var routes: Int
+    public var keys: Int
+    public var landlords: Int
+    /// Identities that say something beyond their own digits.
+    public var identities: Int
+    public var endpoints: Int
+    /// Leases left out because their key is no phone number.
+    public var rejectedRoutes: Int
+    /// Changes since the last full load or compaction.
+    public var overlayEntries: Int
+    /// Memory in bytes: exact for the leases, close for the rest.
+    public var bytes: Int
+}
+
+extension Endpoint {
+    /// Whether a landlord may receive what comes in here: on an endpoint that has an owner, the owner alone.
+    func admits(landlord id: UniqueID) -> Bool { ownerID.map { $0 == id } ?? true }
+}

@@ -1,0 +1,131 @@
+import Messaging
+import Yams
+
+/// Goes through the rules files one after the other and keeps what they set, and what is wrong with them.
+struct RulesReader {
+    private(set) var rules = RoutingRules.standard
+    private(set) var errors: [RulesError] = []
+    /// Where each setting was made: making it twice is an error, for nobody could say which one holds.
+    private var definitions: [String: String] = [:]
+    /// The file being read.
+    private var file = ""
+
+    private static let version = 1
+
+    mutating func read(_ file: RulesFile) {
+        self.file = file.name
+        do {
+            let document = try RulesDocument(file)
+            rules.digest = document.digest(after: rules.digest)
+            readTop(document.root)
+        } catch {
+            errors.append(error)
+        }
+    }
+
+    private mutating func readTop(_ root: Node) {
+        guard let keys = mapping(root, named: "a rules file", knownKeys: ["version", "signature", "ladder"]) else { return }
+        if let version = keys["version"] {
+            if let number = integer(version, key: "version", range: Self.version...Self.version) { assert(number == Self.version) }
+        } else {
+            fail(root, problem: "the key 'version' is missing", hint: "Begin the file with: version: \(Self.version)")
+        }
+        if let signature = keys["signature"], define("signature", at: signature) { readSignature(signature) }
+        if let ladder = keys["ladder"], define("ladder", at: ladder) { readLadder(ladder) }
+    }
+
+    private mutating func readSignature(_ node: Node) {
+        guard let text = string(node, key: "signature") else { return }
+        let example = "Write, for example: signature: \"\(LandlordSignature.standard.template)\""
+        if text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control && $0 != "\n" }) {
+            fail(node, text, problem: "the signature contains control characters", hint: example)
+        } else if let template = LandlordSignature(template: text) {
+            rules.signature = template
+        } else if text.contains("{landlord}") {
+            fail(node, text, problem: "the signature has \(text.count) characters", hint: "At most 120 are allowed.")
+        } else {
+            fail(node, text, problem: "the signature does not contain {landlord}", hint: example)
+        }
+    }
+
+    private mutating func readLadder(_ node: Node) {
+        guard let keys = mapping(node, named: "ladder", knownKeys: ["landlord_spoke_hours"]) else { return }
+        if let hours = keys["landlord_spoke_hours"],
+            let value = integer(hours, key: "landlord_spoke_hours", range: RoutingRules.landlordSpokeHoursRange)
+        {
+            rules.landlordSpokeHours = value
+        }
+    }
+
+    // MARK: Reading nodes
+
+    /// The values of a mapping by key, after each unknown key was reported.
+    private mutating func mapping(_ node: Node, named name: String, knownKeys: [String]) -> [String: Node]? {
+        guard case .mapping(let mapping) = node else {
+            let kind = node.isScalar ? "a single value" : "a list"
+            fail(node, node.scalar?.string, problem: "\(name) must be made of 'key: value' lines, not \(kind)",
+                hint: "Known keys: \(knownKeys.joined(separator: ", ")).")
+            return nil
+        }
+        var values: [String: Node] = [:]
+        for (key, value) in mapping {
+            if let text = key.scalar?.string, knownKeys.contains(text) {
+                values[text] = value
+            } else {
+                fail(key, key.scalar?.string, problem: "unknown key in \(name)",
+                    hint: "Known keys: \(knownKeys.joined(separator: ", ")).")
+            }
+        }
+        return values
+    }
+
+    private mutating func string(_ node: Node, key: String) -> String? {
+        guard let scalar = node.scalar, scalar.style != .plain || !Self.isOtherType(scalar.string) else {
+            fail(node, node.scalar?.string, problem: "'\(key)' must be a text", hint: "Put the text in double quotes.")
+            return nil
+        }
+        return scalar.string
+    }
+
+    private mutating func integer(_ node: Node, key: String, range: ClosedRange<Int>) -> Int? {
+        let hint = range.count == 1
+            ? "Write: \(key): \(range.lowerBound)" : "Write a whole number from \(range.lowerBound) to \(range.upperBound)."
+        guard let scalar = node.scalar, scalar.style == .plain, let value = Int(scalar.string) else {
+            fail(node, node.scalar?.string, problem: "'\(key)' must be a whole number", hint: hint)
+            return nil
+        }
+        guard range.contains(value) else {
+            fail(node, scalar.string, problem: "'\(key)' is out of range", hint: hint)
+            return nil
+        }
+        return value
+    }
+
+    /// Whether YAML reads an unquoted text as null, a truth value or a number.
+    private static func isOtherType(_ text: String) -> Bool {
+        ["", "~", "null", "true", "false", "yes", "no", "on", "off"].contains(text.lowercased()) || Double(text) != nil
+    }
+
+    // MARK: Reporting
+
+    private mutating func define(_ setting: String, at node: Node) -> Bool {
+        let place = "\(file):\(node.mark?.line ?? 1)"
+        if let first = definitions.updateValue(place, forKey: setting) {
+            definitions[setting] = first
+            fail(node, setting, problem: "'\(setting)' is already set in \(first)", hint: "Keep it in one file only.")
+            return false
+        }
+        return true
+    }
+
+    private mutating func fail(_ node: Node, _ text: String? = nil, problem: String, hint: String) {
+        errors.append(
+            RulesError(
+                file: file, line: node.mark?.line, column: node.mark?.column, offendingText: text, problem: problem,
+                hint: hint))
+    }
+}
+
+extension Node {
+    fileprivate var isScalar: Bool { scalar != nil }
+}
