@@ -337,6 +337,8 @@ let package = Package(
                 nioSSL,
                 crypto,
                 logging,
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
             ],
             swiftSettings: rules),
@@ -348,6 +350,7 @@ let package = Package(
                 "Messaging",
                 "Journal",
                 "CSQLite",
+                logging,
             ],
             swiftSettings: rules),
         .testTarget(
