@@ -137,9 +137,9 @@ struct HTTPHeadParser: Sendable {
         case (12, UInt8(ascii: "c")) where Self.equalFolded(name, bytes, "content-type"): head.contentType = value
         case (16, UInt8(ascii: "c")) where Self.equalFolded(name, bytes, "content-encoding"):
             if !Self.equalFolded(value, bytes, "identity") { head.hasContentEncoding = true }
-        case (19, UInt8(ascii: "x")) where Self.equalFolded(name, bytes, "x-hub-signature-256"): head.signature256.add(value)
-        case (15, UInt8(ascii: "x")) where Self.equalFolded(name, bytes, "x-hub-signature"): head.signatureSHA1.add(value)
-        case (14, UInt8(ascii: "x")) where Self.equalFolded(name, bytes, "x-webhook-hmac"): head.signatureWAHA.add(value)
+        case (19, UInt8(ascii: "x")) where Self.equalFolded(name, bytes, "x-hub-signature-256"): head.hubSignature256.add(value)
+        case (15, UInt8(ascii: "x")) where Self.equalFolded(name, bytes, "x-hub-signature"): head.hubSignature.add(value)
+        case (14, UInt8(ascii: "x")) where Self.equalFolded(name, bytes, "x-webhook-hmac"): head.webhookHMAC.add(value)
         default: break
         }
     }

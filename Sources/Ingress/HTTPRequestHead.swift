@@ -24,11 +24,11 @@ struct HTTPRequestHead: Equatable, Sendable {
     /// A `Content-Encoding` other than `identity`.
     var hasContentEncoding = false
     /// `X-Hub-Signature-256`: how often, and the first.
-    var signature256 = HeaderValue()
+    var hubSignature256 = HeaderValue()
     /// `X-Hub-Signature`, the SHA-1 of former days: only noticed.
-    var signatureSHA1 = HeaderValue()
-    /// `X-Webhook-Hmac`, as WAHA signs.
-    var signatureWAHA = HeaderValue()
+    var hubSignature = HeaderValue()
+    /// `X-Webhook-Hmac`, as session servers sign.
+    var webhookHMAC = HeaderValue()
 
     struct HeaderValue: Equatable, Sendable {
         var count = 0

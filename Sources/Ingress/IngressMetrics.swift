@@ -11,9 +11,7 @@ final class IngressMetrics: Sendable {
     private let others = Mutex<[String: Counter]>([:])
     private let open = Atomic<Int>(0)
 
-    func answered(_ status: Int, _ reason: StaticString) {
-        if status == 200, reason.utf8Start == Self.acknowledgedReason.utf8Start { return acknowledged.increment() }
-        let reason = reason.description
+    func answered(_ status: Int, _ reason: String) {
         if status == 200, reason == "acknowledged" { return acknowledged.increment() }
         let key = "\(status) \(reason)"
         let counter = others.withLock { counters in
@@ -25,8 +23,6 @@ final class IngressMetrics: Sendable {
         }
         counter.increment()
     }
-
-    private static let acknowledgedReason: StaticString = "acknowledged"
 
     func connectionFailed() { failures.increment() }
 

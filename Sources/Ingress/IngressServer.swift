@@ -33,7 +33,7 @@ package final class IngressServer: Service {
 
     package init(
         configuration: Configuration, group: MultiThreadedEventLoopGroup, tls: TLSContextHolder,
-        verification: any WebhookVerification, appender: any WebhookAppender, logger: Logger,
+        verification: WebhookVerification, appender: any WebhookAppender, logger: Logger,
         clock: @escaping @Sendable () -> Timestamp
     ) {
         self.configuration = configuration

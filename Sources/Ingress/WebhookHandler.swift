@@ -10,7 +10,7 @@ final class WebhookHandler: ChannelInboundHandler {
     /// What every connection of a listener works with.
     struct Surroundings: Sendable {
         let limits: IngressLimits
-        let verification: any WebhookVerification
+        let verification: WebhookVerification
         let appender: any WebhookAppender
         let budget: BodyBudget
         let metrics: IngressMetrics

@@ -1,45 +1,42 @@
-import Journal
 import Messaging
 import NIOCore
+import Webhooks
 
 /// What must be remembered of a request's head until its body is there.
 struct WebhookRequest {
     let source: WebhookSource
     let keepsAlive: Bool
-    private let signature: [UInt8]
-    private let signature256: HTTPRequestHead.HeaderValue
-    private let signatureSHA1Count: Int
-    private let signatureWAHA: HTTPRequestHead.HeaderValue
+    private let authenticator: WebhookAuthenticator
+    private let signature: SignatureHeader
 
     /// - Parameter bytes: the head; only the signature is copied out of it.
-    init(_ head: HTTPRequestHead, _ source: WebhookSource, _ bytes: UnsafeRawBufferPointer) {
+    init(
+        _ head: HTTPRequestHead, _ source: WebhookSource, _ authenticator: WebhookAuthenticator, _ bytes: UnsafeRawBufferPointer
+    ) {
         self.source = source
+        self.authenticator = authenticator
         keepsAlive = head.keepsAlive
-        // One of the two, by source: the one that can be right.
-        let value = source == .vps && head.signatureWAHA.count > 0 ? head.signatureWAHA.first : head.signature256.first
-        signature = Array(bytes[value])
-        signature256 = head.signature256
-        signatureSHA1Count = head.signatureSHA1.count
-        signatureWAHA = head.signatureWAHA
+        let field = authenticator.scheme == .meta ? head.hubSignature256 : head.webhookHMAC
+        var signature = SignatureHeader()
+        signature.occurrences = field.count
+        signature.value = Array(bytes[field.first])
+        signature.hasLegacy = authenticator.scheme.legacyHeaderName != nil && head.hubSignature.count > 0
+        self.signature = signature
     }
 
     enum Outcome {
         case authentic(Envelope)
-        case rejected(StaticString)
+        case rejected(SignatureFault)
         case outOfMemory
     }
 
-    func finish(_ body: UnsafeRawBufferPointer, verification: any WebhookVerification, now: () -> Timestamp) -> Outcome {
-        let rejection = signature.withUnsafeBytes { value in
-            let usesWAHA = source == .vps && signatureWAHA.count > 0
-            let none = UnsafeRawBufferPointer(start: nil, count: 0)
-            let request = SignedRequest(
-                hubSignature256: (signature256.count, usesWAHA ? none : value), hubSignatureCount: signatureSHA1Count,
-                webhookHMAC: (signatureWAHA.count, usesWAHA ? value : none))
-            return verification.rejection(of: request, source: source, body: body)
+    func finish(_ body: UnsafeRawBufferPointer, now: () -> Timestamp) -> Outcome {
+        do throws(SignatureFault) {
+            try authenticator.verify(signature, body: body)
+        } catch {
+            return .rejected(error)
         }
-        if let rejection { return .rejected(rejection) }
-        return .authentic(Envelope(source: source, receivedAt: now(), signature: signature, body: Array(body)))
+        return .authentic(Envelope(source: source, receivedAt: now(), signature: signature.value, body: Array(body)))
     }
 
     /// `application/json`, with or without parameters. An absent type is taken for it.

@@ -1,6 +1,7 @@
 import Journal
 import Messaging
 import NIOCore
+import Webhooks
 
 /// The life of the requests on one connection, one after the other. Pure: bytes and news go in, one action comes out.
 ///
@@ -24,7 +25,7 @@ struct WebhookRequestStateMachine {
         /// Give the envelope to the journal, then tell `journaled` or `refused`.
         case append(Envelope)
         /// Write an answer, then ask again; `.wait` follows a closing one.
-        case respond(WebhookResponse, closing: Bool, label: StaticString)
+        case respond(WebhookResponse, closing: Bool, label: String)
     }
 
     /// What the connection is doing, as far as clocks care.
@@ -39,20 +40,20 @@ struct WebhookRequestStateMachine {
     private enum State {
         case head(HTTPHeadParser)
         case body(WebhookRequest, BodyReader)
-        case discard(WebhookResponse, BodyReader, keepsAlive: Bool, label: StaticString)
+        case discard(WebhookResponse, BodyReader, keepsAlive: Bool, label: String)
         case journal(keepsAlive: Bool)
         case lingering
     }
 
     private let limits: IngressLimits
-    private let verification: any WebhookVerification
+    private let verification: WebhookVerification
     private let budget: BodyBudget
     private var state: State
     private var hasInput = false
     /// Requests answered so far: tells two heads in a row apart.
     private(set) var answered = 0
 
-    init(limits: IngressLimits, verification: any WebhookVerification, budget: BodyBudget) {
+    init(limits: IngressLimits, verification: WebhookVerification, budget: BodyBudget) {
         self.limits = limits
         self.verification = verification
         self.budget = budget
@@ -156,22 +157,21 @@ extension WebhookRequestStateMachine {
     /// Order of checks: path, method, size, content type and encoding; the signature when the body is there.
     private mutating func begin(_ head: HTTPRequestHead, _ buffer: ByteBuffer) -> Action? {
         buffer.withUnsafeReadableBytes { bytes in
-            guard let (source, query) = WebhookPath.find(head.target, bytes), verification.serves(source) else {
-                return refuse(head, .notFound, "path")
-            }
+            guard let (source, query) = WebhookPath.find(head.target, bytes),
+                let authenticator = verification.authenticator(for: source)
+            else { return refuse(head, .notFound, "path") }
             switch head.method {
             case .get where source == .meta:
-                let text = String(decoding: bytes[query], as: UTF8.self)
-                let response = verification.challenge(query: text).map(WebhookResponse.challenge) ?? .forbidden
-                return refuse(head, response, "handshake")
-            case .post: return beginPost(head, source, bytes)
+                let (response, label) = verification.answer(handshake: bytes[query])
+                return refuse(head, response, label)
+            case .post: return beginPost(head, WebhookRequest(head, source, authenticator, bytes), bytes)
             case .get, .other: return refuse(head, .methodNotAllowed(allow: WebhookPath.allow(source)), "method")
             }
         }
     }
 
     private mutating func beginPost(
-        _ head: HTTPRequestHead, _ source: WebhookSource, _ bytes: UnsafeRawBufferPointer
+        _ head: HTTPRequestHead, _ request: @autoclosure () -> WebhookRequest, _ bytes: UnsafeRawBufferPointer
     ) -> Action? {
         if case .length(let length) = head.framing, length > limits.bodyBytesMax {
             state = .lingering
@@ -181,12 +181,12 @@ extension WebhookRequestStateMachine {
         guard isJSON, !head.hasContentEncoding else { return refuse(head, .unsupportedMediaType, "media_type") }
         let body = BodyReader(head.framing, limits: limits)
         guard budget.reserve(body.reserved) else { return refuse(head, .unavailable(retryAfterSeconds: 5), "memory") }
-        state = .body(WebhookRequest(head, source, bytes), body)
+        state = .body(request(), body)
         return head.expectsContinue ? .invite : nil
     }
 
     /// The answer is known; the body must go by before the next request can be read.
-    private mutating func refuse(_ head: HTTPRequestHead, _ response: WebhookResponse, _ label: StaticString) -> Action? {
+    private mutating func refuse(_ head: HTTPRequestHead, _ response: WebhookResponse, _ label: String) -> Action? {
         switch head.framing {
         case .length(0): return answer(response, keepsAlive: head.keepsAlive, label: label)
         case .length(let length) where length > limits.bodyBytesMax || head.expectsContinue:
@@ -210,7 +210,7 @@ extension WebhookRequestStateMachine {
     ) -> Action {
         do throws(FramingError) {
             guard let outcome = try body.gather(&buffer, budget: budget, { bytes in
-                request.finish(bytes, verification: verification, now: now)
+                request.finish(bytes, now: now)
             }) else {
                 state = .body(request, body)
                 return .wait
@@ -220,7 +220,7 @@ extension WebhookRequestStateMachine {
             case .authentic(let envelope):
                 state = .journal(keepsAlive: request.keepsAlive)
                 return .append(envelope)
-            case .rejected(let label): return answer(.badSignature, keepsAlive: request.keepsAlive, label: label)
+            case .rejected(let fault): return answer(.badSignature, keepsAlive: request.keepsAlive, label: "signature_\(fault.rawValue)")
             case .outOfMemory:
                 state = .lingering
                 return .respond(.unavailable(retryAfterSeconds: 5), closing: true, label: "memory")
@@ -231,7 +231,7 @@ extension WebhookRequestStateMachine {
         }
     }
 
-    private mutating func answer(_ response: WebhookResponse, keepsAlive: Bool, label: StaticString) -> Action {
+    private mutating func answer(_ response: WebhookResponse, keepsAlive: Bool, label: String) -> Action {
         answered += 1
         if keepsAlive {
             state = .head(HTTPHeadParser(targetBytesMax: limits.targetBytesMax, headerBytesMax: limits.headerBytesMax))
@@ -247,7 +247,7 @@ extension WebhookRequestStateMachine {
         return .respond(WebhookResponse(error), closing: true, label: "framing")
     }
 
-    private static func label(_ code: JournalError.Code) -> StaticString {
+    private static func label(_ code: JournalError.Code) -> String {
         switch code {
         case .full: "journal_full"
         case .diskFull: "disk_full"

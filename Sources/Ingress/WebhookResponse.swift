@@ -6,7 +6,7 @@ enum WebhookResponse: Sendable {
     /// 200. Takes the proof that the webhook is durable: there is no other way to make one.
     case acknowledged(DurabilityReceipt)
     /// 200 with the challenge, as `text/plain`.
-    case challenge(String)
+    case challenge([UInt8])
     case badRequest
     case badSignature
     case forbidden
@@ -84,7 +84,8 @@ enum WebhookResponse: Sendable {
         switch self {
         case .challenge(let challenge):
             buffer.writeStaticString("Content-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\nContent-Length: ")
-            buffer.writeString("\(challenge.utf8.count)\r\n\r\n\(challenge)")
+            buffer.writeString("\(challenge.count)\r\n\r\n")
+            buffer.writeBytes(challenge)
             return
         case .methodNotAllowed(let allow): buffer.writeString("Allow: \(allow)\r\n")
         case .unavailable(let seconds): buffer.writeString("Retry-After: \(seconds)\r\n")
