@@ -26,6 +26,18 @@ extension JSONValue {
         return UnsafeBufferPointer(start: bytes + start, count: token.end - quote - start)
     }
 
+    /// The characters of a string or number with escapes resolved, for the time of `body`.
+    @inline(__always)
+    func withCharacters<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+        guard token.hasEscapes else { return body(content) }
+        var text = decoded().text
+        return text.withUTF8(body)
+    }
+
+    /// Bytes of a string's text: tells names of different lengths apart before they are compared.
+    @inline(__always)
+    var textLength: Int { withCharacters { $0.count } }
+
     /// Whether this is a string with that text.
     @inline(__always)
     func isText(_ expected: StaticString) -> Bool {
@@ -59,26 +71,7 @@ extension JSONValue {
     /// A whole number, written as a number or as a string; `nil` where it does not fit or is written with an exponent.
     /// A fraction is cut off.
     var integer: Int64? {
-        guard isNumber || isString else { return nil }
-        var digits = content[...]
-        let isNegative = digits.first == UInt8(ascii: "-")
-        if isNegative { digits = digits.dropFirst() }
-        var value: Int64 = 0
-        var seen = 0
-        for byte in digits {
-            let digit = byte &- UInt8(ascii: "0")
-            if byte == UInt8(ascii: "."), seen > 0 {
-                let fraction = digits.dropFirst(seen + 1)
-                guard fraction.allSatisfy({ $0 &- UInt8(ascii: "0") < 10 }) else { return nil }
-                break
-            }
-            // Eighteen digits never overflow; nothing we read needs more.
-            guard digit < 10, seen < 18 else { return nil }
-            value = value * 10 + Int64(digit)
-            seen += 1
-        }
-        guard seen > 0 else { return nil }
-        return isNegative ? -value : value
+        isNumber || isString ? withCharacters(JSONText.integer) : nil
     }
 
     private func decoded() -> (text: String, isExact: Bool) {
@@ -103,6 +96,21 @@ enum JSONText {
         case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt32(byte - UInt8(ascii: "A") + 10)
         default: nil
         }
+    }
+
+    /// An optional minus sign, at most eighteen digits (they never overflow, and nothing we read needs more), and perhaps a
+    /// fraction, which is cut off.
+    static func integer(_ characters: UnsafeBufferPointer<UInt8>) -> Int64? {
+        let isNegative = characters.first == UInt8(ascii: "-")
+        let digits = characters.dropFirst(isNegative ? 1 : 0)
+        let whole = digits.prefix { $0 &- UInt8(ascii: "0") < 10 }
+        guard (1...18).contains(whole.count) else { return nil }
+        let rest = digits.dropFirst(whole.count)
+        guard rest.isEmpty || rest.first == UInt8(ascii: "."),
+            rest.dropFirst().allSatisfy({ $0 &- UInt8(ascii: "0") < 10 })
+        else { return nil }
+        let value = whole.reduce(Int64(0)) { $0 * 10 + Int64($1 &- UInt8(ascii: "0")) }
+        return isNegative ? -value : value
     }
 
     /// Writes a string's characters with its escapes resolved.

@@ -21,7 +21,7 @@ struct WhatsAppChange {
     init(_ value: JSONValue) {
         var metadata: JSONValue?
         for member in value.members {
-            switch member.key.content.count {
+            switch member.key.textLength {
             case 6 where member.key.isText("errors"): errors = member.value
             case 7 where member.key.isText("history"): set(.history, member.value)
             case 8 where member.key.isText("messages"): set(.messages, member.value)

@@ -17,7 +17,7 @@ private struct MessageFields {
     init(_ message: JSONValue) {
         for member in message.members {
             let key = member.key
-            switch key.content.count {
+            switch key.textLength {
             case 2 where key.isText("id"): id = member.value
             case 4 where key.isText("from"): from = member.value
             case 4 where key.isText("type"): type = member.value

@@ -56,7 +56,7 @@ struct WhatsAppContacts {
         let paired = from.flatMap(contact(of:)) ?? userID.flatMap(contact(of:))
         guard let contact = paired ?? (sender.isKnownByNothing ? only : nil) else { return sender }
         for member in contact.members {
-            switch member.key.content.count {
+            switch member.key.textLength {
             case 5 where member.key.isText("wa_id"): sender.take(waID: member.value)
             case 7 where member.key.isText("user_id"): sender.accountID = sender.accountID ?? member.value.accountID
             case 7 where member.key.isText("profile"): sender.take(profile: member.value)
@@ -111,25 +111,25 @@ extension JSONValue {
 
     /// `CC.` and what follows: a business-scoped id where a phone number is expected.
     fileprivate var isScopedID: Bool {
-        isString && content.count > 3 && content[2] == UInt8(ascii: ".")
-            && content[..<2].allSatisfy { $0 | 0x20 >= UInt8(ascii: "a") && $0 | 0x20 <= UInt8(ascii: "z") }
+        isString
+            && withCharacters { characters in
+                characters.count > 3 && characters[2] == UInt8(ascii: ".")
+                    && characters[..<2].allSatisfy { $0 | 0x20 >= UInt8(ascii: "a") && $0 | 0x20 <= UInt8(ascii: "z") }
+            }
     }
 
     /// A `wa_id`: international digits without a plus sign. Anything else that is surely international is understood, too.
     fileprivate var phone: PhoneNumber? {
-        let content = content
-        guard isString || isNumber, (8...32).contains(content.count) else { return nil }
-        var digits: UInt64 = 0
-        for byte in content {
-            let digit = byte &- UInt8(ascii: "0")
-            guard digit < 10, content.count <= 15 else { return spelledPhone }
-            digits = digits * 10 + UInt64(digit)
-        }
-        return content[0] == UInt8(ascii: "0") ? spelledPhone : PhoneNumber(digits: digits)
+        isString || isNumber ? withCharacters(Self.phone) : nil
     }
 
-    private var spelledPhone: PhoneNumber? {
-        guard isString, let text, text.hasPrefix("+") || text.hasPrefix("00") else { return nil }
-        return PhoneNumber(parsing: text)
+    private static func phone(_ characters: UnsafeBufferPointer<UInt8>) -> PhoneNumber? {
+        guard (8...32).contains(characters.count) else { return nil }
+        let isBare = characters.count <= 15 && characters.allSatisfy { $0 &- UInt8(ascii: "0") < 10 }
+        if isBare, characters[0] != UInt8(ascii: "0") {
+            return PhoneNumber(digits: characters.reduce(0) { $0 * 10 + UInt64($1 &- UInt8(ascii: "0")) })
+        }
+        let text = String(decoding: characters, as: UTF8.self)
+        return text.hasPrefix("+") || text.hasPrefix("00") ? PhoneNumber(parsing: text) : nil
     }
 }

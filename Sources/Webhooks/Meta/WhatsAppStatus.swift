@@ -12,7 +12,7 @@ private struct StatusFields {
     init(_ status: JSONValue) {
         for member in status.members {
             let key = member.key
-            switch key.content.count {
+            switch key.textLength {
             case 2 where key.isText("id"): id = member.value
             case 6 where key.isText("status"): self.status = member.value
             case 6 where key.isText("errors"): errors = member.value
