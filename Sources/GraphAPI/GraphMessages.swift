@@ -1,0 +1,126 @@
+import FoundationEssentials
+import Messaging
+
+/// The body of `POST /{version}/{phone-number-id}/messages` for a text.
+struct SendRequest: Encodable {
+    struct Text: Encodable {
+        let body: String
+        let previewURL = false
+
+        enum CodingKeys: String, CodingKey {
+            case body
+            case previewURL = "preview_url"
+        }
+    }
+
+    struct Context: Encodable {
+        let messageID: String
+
+        enum CodingKeys: String, CodingKey {
+            case messageID = "message_id"
+        }
+    }
+
+    let product = "whatsapp"
+    let recipientType = "individual"
+    /// With the plus sign: without it Meta may put the business's own country code in front.
+    let to: String?
+    let recipient: String?
+    let type = "text"
+    let text: Text
+    let context: Context?
+    /// Comes back in every status of this message, also when the answer to this call is lost.
+    let callbackData: String
+
+    enum CodingKeys: String, CodingKey {
+        case product = "messaging_product"
+        case recipientType = "recipient_type"
+        case to, recipient, type, text, context
+        case callbackData = "biz_opaque_callback_data"
+    }
+
+    init(_ message: OutboundMessage) {
+        switch message.recipient {
+        case .phone(let number):
+            to = "+\(number.digits)"
+            recipient = nil
+        case .accountID(let id):
+            to = nil
+            recipient = id
+        }
+        text = Text(body: message.text)
+        context = message.quotedMessageID.map(Context.init)
+        callbackData = message.reference.callbackData
+    }
+
+    func encoded() throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
+        return try [UInt8](encoder.encode(self))
+    }
+}
+
+/// What Meta answers: the ids of the messages it took, or why it took none. Everything is optional, for what is read here
+/// settles whether a message may be sent again.
+struct SendResponse: Decodable {
+    struct Message: Decodable {
+        let id: String?
+    }
+
+    struct Failure: Decodable {
+        struct Details: Decodable {
+            let details: String?
+        }
+
+        let code: Int32?
+        let subcode: Int32?
+        let message: String?
+        let details: String?
+        let isTransient: Bool
+
+        enum CodingKeys: String, CodingKey {
+            case code, message, details
+            case subcode = "error_subcode"
+            case data = "error_data"
+            case isTransient = "is_transient"
+        }
+
+        init(from decoder: any Decoder) throws {
+            let fields = try decoder.container(keyedBy: CodingKeys.self)
+            code = fields.lenientInteger(.code)
+            subcode = fields.lenientInteger(.subcode)
+            message = try? fields.decodeIfPresent(String.self, forKey: .message)
+            let nested = try? fields.decodeIfPresent(Details.self, forKey: .data)?.details
+            details = nested ?? (try? fields.decodeIfPresent(String.self, forKey: .details))
+            isTransient = (try? fields.decodeIfPresent(Bool.self, forKey: .isTransient)) ?? false
+        }
+    }
+
+    let messageID: String?
+    let failure: Failure?
+
+    enum CodingKeys: String, CodingKey {
+        case messages, error
+    }
+
+    init(from decoder: any Decoder) throws {
+        let fields = try decoder.container(keyedBy: CodingKeys.self)
+        let messages = try? fields.decodeIfPresent([Message].self, forKey: .messages)
+        messageID = messages?.first?.id.flatMap { $0.isEmpty ? nil : $0 }
+        failure = try? fields.decodeIfPresent(Failure.self, forKey: .error)
+    }
+
+    /// - Returns: `nil` for bytes that are not a JSON object.
+    init?(json: [UInt8]) {
+        guard let response = try? JSONDecoder().decode(SendResponse.self, from: Data(json)) else { return nil }
+        self = response
+    }
+}
+
+extension KeyedDecodingContainer {
+    /// An integer that may come as a string.
+    fileprivate func lenientInteger(_ key: Key) -> Int32? {
+        if let number = try? decodeIfPresent(Int32.self, forKey: key) { return number }
+        return (try? decodeIfPresent(String.self, forKey: key)).flatMap { Int32($0) }
+    }
+}
