@@ -45,6 +45,8 @@ public struct RecordBatch: Sendable {
     public var tableGeneration: UInt64 = 0
     /// Parked updates that this batch settles: deleted, and moved from `parked` in their webhook's counts.
     public var redriven: [RedriveRequest.ID] = []
+    /// Everything is done and then undone: to find out what the database would refuse.
+    public var isRehearsal = false
 
     public init(journal: Int32, owner: UniqueID, after: JournalPosition, upTo: JournalPosition) {
         self.journal = journal

@@ -13,6 +13,38 @@ public protocol Journal: Sendable {
 
     /// Everything up to and including `position` is recorded; kept for a while, then deleted a few at a time.
     func confirm(upTo position: JournalPosition) async throws(JournalError)
+
+    /// Where the journal stands now.
+    var standing: JournalStanding { get }
+
+    /// Goes back: what lies behind `position` is handed out and counted as unconfirmed again (I11).
+    func rewind(to position: JournalPosition) async throws(JournalError)
+
+    /// Gives the journal a new identity: its directory was copied, or came back from a backup (I11).
+    func renew(id: UniqueID) async throws(JournalError)
+}
+
+/// Where a journal stands; compared with the database's checkpoint at start.
+public struct JournalStanding: Hashable, Sendable {
+    /// Written into a new journal once. A copy of the directory has the same one until it is found out.
+    public var id: UniqueID
+    /// Everything up to here was recorded, as far as the journal has heard.
+    public var confirmed: JournalPosition
+    public var last: JournalPosition
+    /// The oldest entry that is still kept; one past `last` when none is.
+    public var oldest: JournalPosition
+    /// Bytes that wait to be recorded.
+    public var backlogBytes: Int64
+
+    public init(
+        id: UniqueID, confirmed: JournalPosition, last: JournalPosition, oldest: JournalPosition, backlogBytes: Int64
+    ) {
+        self.id = id
+        self.confirmed = confirmed
+        self.last = last
+        self.oldest = oldest
+        self.backlogBytes = backlogBytes
+    }
 }
 
 /// A place in a journal. Zero stands before the first entry.

@@ -8,19 +8,9 @@ package import Messaging
 /// Appends come from any thread and never block. A second connection reads, on a queue of its own. One process holds a
 /// directory at a time. Files: `journal.sqlite` with its `-wal` and `-shm`, and `journal.lock`.
 package final class SQLiteJournal: Journal, WebhookAppender {
-    /// Where a journal stands; compared with the database's checkpoint at start.
-    package struct Standing: Hashable, Sendable {
-        package var id: UniqueID
-        package var confirmed: JournalPosition
-        package var last: JournalPosition
-        /// The oldest entry that is still kept; one past `last` when none is.
-        package var oldest: JournalPosition
-        package var backlogBytes: Int64
-    }
-
     private struct State {
         var machine: GroupCommitStateMachine<any AppendSink>
-        var standing: Standing
+        var standing: JournalStanding
         var confirmTarget: JournalPosition?
         var commands: [Command] = []
         var waiters: [(id: UInt64, after: JournalPosition, continuation: CheckedContinuation<Void, Never>)] = []
@@ -60,7 +50,7 @@ package final class SQLiteJournal: Journal, WebhookAppender {
         self.clock = clock
         self.logger = logger
         self.onFatal = onFatal
-        let standing = Standing(
+        let standing = JournalStanding(
             id: owned.file.id, confirmed: owned.file.confirmed, last: owned.file.last, oldest: owned.file.oldest,
             backlogBytes: owned.file.unconfirmedBytes)
         let machine = GroupCommitStateMachine<any AppendSink>(limits: limits, unconfirmedBytes: standing.backlogBytes)
@@ -89,7 +79,7 @@ package final class SQLiteJournal: Journal, WebhookAppender {
                 + "(unrecorded webhooks in it would wait there)")
     }
 
-    package var standing: Standing {
+    package var standing: JournalStanding {
         monitor.withLock { state in
             var standing = state.standing
             standing.backlogBytes = state.machine.backlogBytes
@@ -250,7 +240,7 @@ extension SQLiteJournal {
             refuse(group, because: error)
             return
         }
-        let standing = Standing(
+        let standing = JournalStanding(
             id: owned.file.id, confirmed: owned.file.confirmed, last: owned.file.last, oldest: owned.file.oldest,
             backlogBytes: owned.file.unconfirmedBytes)
         let newlyConfirmed = owned.file.confirmedThrough - before

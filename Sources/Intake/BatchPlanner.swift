@@ -1,0 +1,193 @@
+import Journal
+import Messaging
+import Routing
+import Webhooks
+
+/// A journal entry with what the decoder made of it.
+struct DecodedEntry: Sendable {
+    let position: JournalPosition
+    let envelope: Envelope
+    let webhook: DecodedWebhook
+
+    init(_ entry: JournalEntry) {
+        position = entry.position
+        envelope = entry.envelope
+        webhook = Self.decode(entry.envelope)
+    }
+
+    static func decode(_ envelope: Envelope) -> DecodedWebhook {
+        switch envelope.source {
+        case .meta: MetaWebhookDecoder().decode(envelope.body, receivedAt: envelope.receivedAt)
+        case .vps: DecodedWebhook(event: "vps", updates: [.ignored(what: "vps")])
+        }
+    }
+}
+
+/// Turns decoded webhooks into a batch. Pure: the table is a snapshot, the clock was read before.
+struct BatchPlanner {
+    let resolver: Resolver
+    let now: Timestamp
+    let limits: IntakeLimits
+
+    /// A batch, and the messages of it whose destination hangs on the sender's threads.
+    struct Draft {
+        var batch: RecordBatch
+        var pending: [(message: Int, Resolver.Pending)] = []
+        /// Verdicts that need no database.
+        var counts = VerdictCounts()
+
+        var questions: [ThreadQuestion] {
+            pending.map { index, pending in
+                let message = batch.messages[index].message
+                return ThreadQuestion(
+                    endpoint: pending.endpoint, phone: message.sender.phone?.key, accountID: message.sender.accountID,
+                    quotedMessageID: message.quotedMessageID)
+            }
+        }
+    }
+
+    init(table: RoutingTable, now: Timestamp, limits: IntakeLimits) {
+        resolver = Resolver(table: table, today: now.day)
+        self.now = now
+        self.limits = limits
+    }
+
+    /// - Parameter refused: updates (by webhook and index) that the database will not take; they are parked.
+    func draft(
+        _ entries: ArraySlice<DecodedEntry>, into batch: RecordBatch, refusing refused: Refusals,
+        using generator: inout some RandomNumberGenerator
+    ) -> Draft {
+        var draft = Draft(batch: batch)
+        draft.batch.tableGeneration = resolver.table.generation
+        draft.batch.webhooks.reserveCapacity(entries.count)
+        draft.batch.messages.reserveCapacity(entries.count)
+        for entry in entries {
+            let before = draft.counts
+            for (index, update) in entry.webhook.updates.enumerated() {
+                let place = Place(
+                    position: entry.position, index: index, source: entry.envelope.source,
+                    receivedAt: entry.envelope.receivedAt, payload: entry.envelope.body)
+                if let sqlState = refused[entry.position, index] {
+                    park(place, reason: "rejected_by_database", detail: "SQLSTATE \(sqlState)", endpoint: nil, in: &draft)
+                } else {
+                    add(update, at: place, to: &draft, using: &generator)
+                }
+            }
+            draft.batch.webhooks.append(RecordedWebhook(
+                position: entry.position, envelope: entry.envelope, event: entry.webhook.event,
+                updates: entry.webhook.updates.count, statuses: draft.counts.status - before.status,
+                ignored: draft.counts.ignored - before.ignored, parked: draft.counts.parked - before.parked))
+        }
+        return draft
+    }
+
+    /// Where an update stands, and what must be kept of it if it cannot be processed.
+    struct Place {
+        let position: JournalPosition
+        let index: Int
+        let source: WebhookSource
+        let receivedAt: Timestamp
+        let payload: [UInt8]
+    }
+
+    func add(
+        _ update: InboundEvent, at place: Place, to draft: inout Draft, using generator: inout some RandomNumberGenerator
+    ) {
+        switch update {
+        case .ignored: draft.counts.ignored += 1
+        case .undecodable(let reason, let detail, _):
+            park(place, reason: reason.rawValue, detail: detail, endpoint: nil, in: &draft)
+        case .status(let status):
+            guard let endpoint = resolver.table.endpoint(status.endpoint) else {
+                return parkUnknown(status.endpoint, place, in: &draft)
+            }
+            draft.counts.status += 1
+            draft.batch.statuses.append(RecordedStatus(endpointID: endpoint.id, status: status))
+        case .message(let message):
+            guard let endpoint = resolver.table.endpoint(message.endpoint) else {
+                return parkUnknown(message.endpoint, place, in: &draft)
+            }
+            add(message, at: endpoint, place.position, to: &draft, using: &generator)
+        }
+    }
+
+    private func add(
+        _ message: InboundMessage, at endpoint: Endpoint, _ position: JournalPosition, to draft: inout Draft,
+        using generator: inout some RandomNumberGenerator
+    ) {
+        var recorded = RecordedMessage(
+            id: .make(at: now, using: &generator), position: position, endpoint: endpoint, message: message,
+            sentAt: clamped(message.sentAt), destination: .unclaimed)
+        switch resolver.firstPass(message, at: endpoint) {
+        case .decided(let decision): recorded.destination = .init(decision)
+        case .needsThreads(let pending): draft.pending.append((draft.batch.messages.count, pending))
+        }
+        draft.batch.messages.append(recorded)
+    }
+
+    /// Settles what waited for the sender's threads. `threads` answers `draft.questions`, in order.
+    func settle(_ draft: inout Draft, threads: [[ThreadReference]]) {
+        for ((index, pending), threads) in zip(draft.pending, threads) {
+            draft.batch.messages[index].destination = .init(resolver.decide(pending, threads: threads))
+        }
+        draft.pending = []
+    }
+
+    /// Resolves messages again whose routes did not hold, with the routes the database has now.
+    func resolveAgain(_ stale: [StaleRoute], in draft: inout Draft) {
+        for route in stale {
+            let recorded = draft.batch.messages[route.message]
+            switch resolver.firstPass(recorded.message, at: recorded.endpoint, withRoutes: route.routes) {
+            case .decided(let decision): draft.batch.messages[route.message].destination = .init(decision)
+            case .needsThreads(let pending): draft.pending.append((route.message, pending))
+            }
+        }
+    }
+
+    private func park(
+        _ place: Place, reason: String, detail: String, endpoint: EndpointReference?, in draft: inout Draft
+    ) {
+        draft.counts.parked += 1
+        draft.batch.parked.append(ParkedUpdate(
+            position: place.position, index: place.index, source: place.source, receivedAt: place.receivedAt,
+            reason: reason, detail: detail, endpoint: endpoint, payload: place.payload))
+    }
+
+    private func parkUnknown(_ endpoint: EndpointReference, _ place: Place, in draft: inout Draft) {
+        park(
+            place, reason: "unknown_endpoint", detail: "no endpoint \(endpoint.kind.rawValue) \(endpoint.providerID.prefix(64))",
+            endpoint: endpoint, in: &draft)
+    }
+
+    /// Keeps a message inside what the partitions hold; its own bytes keep the provider's time.
+    private func clamped(_ moment: Timestamp) -> Timestamp {
+        let earliest = now.advanced(bySeconds: -limits.pastSecondsMax)
+        let latest = now.advanced(bySeconds: limits.futureSecondsMax)
+        return min(max(moment, earliest), latest)
+    }
+}
+
+/// Updates the database refused, by webhook and index, with its SQLSTATE.
+struct Refusals: Sendable {
+    private var states: [JournalPosition: [Int: String]] = [:]
+
+    static let none = Refusals()
+
+    subscript(position: JournalPosition, index: Int) -> String? {
+        get { states.isEmpty ? nil : states[position]?[index] }
+        set { states[position, default: [:]][index] = newValue }
+    }
+
+    var isEmpty: Bool { states.isEmpty }
+}
+
+extension RecordedMessage.Destination {
+    init(_ decision: RoutingDecision) {
+        switch decision {
+        case .lease(let candidate, let rung): self = .lease(candidate, rung: rung)
+        case .thread(let thread, let rung): self = .thread(thread, rung: rung)
+        case .held(let candidates): self = .held(candidates)
+        case .unclaimed: self = .unclaimed
+        }
+    }
+}

@@ -1,0 +1,25 @@
+public import Journal
+public import Messaging
+
+/// What intake tells the outside: for metrics, logs and the health board. No message content.
+public enum IntakeEvent: Sendable {
+    /// A batch is committed. `receivedAt` is that of its newest webhook.
+    case recorded(webhooks: Int, counts: VerdictCounts, receivedAt: Timestamp, outcome: RecordOutcome)
+    /// The same batch will be tried again.
+    case retrying(reason: String, delay: Duration)
+    /// An update was refused by the database and parked.
+    case parked(position: JournalPosition, index: Int, sqlState: String)
+    /// So many webhooks in a row were refused that something else must be wrong: nothing more is recorded for now.
+    case stopped(refusals: Int, sqlState: String)
+    case resumed
+    /// Routes of some messages did not hold at the commit; they were resolved again.
+    case staleRoutes(messages: Int)
+    /// What was found when journal and database were compared (I11).
+    case reconciled(JournalReconciliation)
+    /// The batch was refused by the fence; journal and database are compared again.
+    case fenced
+}
+
+public protocol IntakeObserver: Sendable {
+    func observe(_ event: IntakeEvent)
+}
