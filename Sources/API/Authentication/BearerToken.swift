@@ -1,4 +1,4 @@
-import HTTPTypes
+import Hummingbird
 
 /// Finds the token of a request (RFC 6750, section 2.1).
 enum BearerToken {

@@ -129,10 +129,9 @@ private struct JSONParser {
             throw error("half of a surrogate pair")
         }
         let second = try fourHexDigits()
-        let combined = 0x10000 + (first - 0xD800) << 10 + (second &- 0xDC00)
-        guard (0xDC00...0xDFFF).contains(second), let scalar = Unicode.Scalar(combined) else {
-            throw error("half of a surrogate pair")
-        }
+        guard (0xDC00...0xDFFF).contains(second),
+            let scalar = Unicode.Scalar(0x10000 + (first - 0xD800) << 10 + (second - 0xDC00))
+        else { throw error("half of a surrogate pair") }
         return scalar
     }
 

@@ -1,4 +1,4 @@
-import HTTPTypes
+import Hummingbird
 
 /// Every way a request can fail, as the stable `code` of its problem document. Clients branch on it: a case may be
 /// added, never renamed.

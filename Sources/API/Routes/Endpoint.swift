@@ -1,5 +1,4 @@
 import Conversations
-import HTTPTypes
 import Hummingbird
 
 /// One operation of the API: a method on a path, who may call it, and what it does.

@@ -1,5 +1,4 @@
 import Conversations
-import HTTPTypes
 import Hummingbird
 import NIOCore
 
