@@ -37,7 +37,8 @@ import Testing
     }
 
     @Test func `depth is bounded, and exactly`() {
-        let deepest = [UInt8](repeating: UInt8(ascii: "["), count: 512) + [UInt8](repeating: UInt8(ascii: "]"), count: 512)
+        let deepest =
+            [UInt8](repeating: UInt8(ascii: "["), count: 512) + [UInt8](repeating: UInt8(ascii: "]"), count: 512)
         #expect(accepts(deepest))
         let deeper = Array("[".utf8) + deepest + Array("]".utf8)
         #expect(throws: JSONFault.tooDeep(offset: 512)) { try scan(deeper) }
@@ -45,8 +46,10 @@ import Testing
 
     @Test(
         arguments: [
-            ("", 0), (" ", 1), ("{", 1), ("[1,]", 3), ("{\"a\":1,}", 7), ("{\"a\" 1}", 5), ("01", 1), ("-", 1), ("1.", 2),
-            ("1e", 2), ("tru", 0), ("nul1", 0), ("\"a", 2), ("\"\\x\"", 1), ("\"\\u12g4\"", 1), ("\"\u{1}\"", 1), ("[1]]", 3),
+            ("", 0), (" ", 1), ("{", 1), ("[1,]", 3), ("{\"a\":1,}", 7), ("{\"a\" 1}", 5), ("01", 1), ("-", 1),
+            ("1.", 2),
+            ("1e", 2), ("tru", 0), ("nul1", 0), ("\"a", 2), ("\"\\x\"", 1), ("\"\\u12g4\"", 1), ("\"\u{1}\"", 1),
+            ("[1]]", 3),
             ("[1}", 2), ("{1:2}", 1), ("\u{FEFF}{}", 0), ("[1] x", 4), ("\"abcdefgh\u{1F}ijklmnop\"", 9),
         ] as [(String, Int)])
     func `names the byte where it stops being JSON`(text: String, offset: Int) {
@@ -55,8 +58,10 @@ import Testing
 
     @Test(
         arguments: [
-            (#""plain""#, "plain"), (#""""#, ""), (#""\"\\\/\b\f\n\r\t""#, "\"\\/\u{8}\u{C}\n\r\t"), (#""\u00e9""#, "é"),
-            (#""\ud83d\ude00""#, "😀"), (#""\uD83D\uDE00!""#, "😀!"), (#""\ud83d""#, "\u{FFFD}"), (#""\ude00x""#, "\u{FFFD}x"),
+            (#""plain""#, "plain"), (#""""#, ""), (#""\"\\\/\b\f\n\r\t""#, "\"\\/\u{8}\u{C}\n\r\t"),
+            (#""\u00e9""#, "é"),
+            (#""\ud83d\ude00""#, "😀"), (#""\uD83D\uDE00!""#, "😀!"), (#""\ud83d""#, "\u{FFFD}"),
+            (#""\ude00x""#, "\u{FFFD}x"),
             (#""\ud83d\ud83d\ude00""#, "\u{FFFD}😀"), (#""\ud83d\u0041""#, "\u{FFFD}A"), (#""a\u0000b""#, "a\u{FFFD}b"),
             (#""\ud83dab""#, "\u{FFFD}ab"), (#""http:\/\/x""#, "http://x"), (#""\u2028""#, "\u{2028}"),
             (#""é😀 and more text, longer than eight bytes""#, "é😀 and more text, longer than eight bytes"),
@@ -82,7 +87,8 @@ import Testing
 
     @Test(
         arguments: [
-            ("12", 12), ("\"12\"", 12), ("-3", -3), ("0", 0), ("1710481111.853", 1_710_481_111), ("1e3", nil), ("\"\"", nil),
+            ("12", 12), ("\"12\"", 12), ("-3", -3), ("0", 0), ("1710481111.853", 1_710_481_111), ("1e3", nil),
+            ("\"\"", nil),
             ("\"12 \"", nil), ("null", nil), ("[1]", nil), ("999999999999999999", 999_999_999_999_999_999),
             ("1000000000000000000", nil), ("\"0x12\"", nil), ("\"-\"", nil), ("\"1.x\"", nil), ("true", nil),
         ] as [(String, Int64?)])

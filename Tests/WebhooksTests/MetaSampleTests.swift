@@ -38,7 +38,8 @@ import Testing
     }
 
     private func only(_ name: String) throws -> InboundEvent? {
-        let webhook = MetaWebhookDecoder().decode(try Fixtures.bytes("meta-samples/\(name).json"), receivedAt: Timestamp(seconds: 0))
+        let webhook = MetaWebhookDecoder().decode(
+            try Fixtures.bytes("meta-samples/\(name).json"), receivedAt: Timestamp(seconds: 0))
         return webhook.updates.count == 1 ? webhook.updates.first : nil
     }
 
@@ -54,8 +55,10 @@ import Testing
         arguments: [
             ("021-messages-interactive", "Priority Mail Express", "priority_express"),
             ("022-messages-interactive", "Change", "change-button"),
-            ("023-messages-location",
-                "Solomon R. Guggenheim Museum\n1071 5th Ave, New York, NY 10128\n40.782910059774, -73.959075808525", nil),
+            (
+                "023-messages-location",
+                "Solomon R. Guggenheim Museum\n1071 5th Ave, New York, NY 10128\n40.782910059774, -73.959075808525", nil
+            ),
             ("029-messages-button", "I didn't request a code", "DID_NOT_REQUEST_CODE"),
             ("050-messages-audio", nil, nil), ("052-messages-contacts", "Barbara J. Johnson, +1 (415) 555-0829", nil),
             ("053-messages-document", "my receipt", nil), ("056-messages-image", "Taj Mahal", nil),
@@ -74,7 +77,8 @@ import Testing
 
     @Test(
         arguments: [
-            ("028-messages-text", false), ("031-messages-text", false), ("064-messages-text", true), ("065-messages-text", true),
+            ("028-messages-text", false), ("031-messages-text", false), ("064-messages-text", true),
+            ("065-messages-text", true),
         ])
     func `a text keeps its bytes only if they say more than was read`(name: String, keeps: Bool) throws {
         let message = try #require(try only(name)?.message)

@@ -20,13 +20,20 @@ import Testing
             (#"{"object":"page","entry":[]}"#, "empty", ["ignored empty"]),
             (#"{"object":"user","entry":[{},{}]}"#, "object:user", ["ignored object:user"]),
             (#"{"object":"page","entry":[{}]}"#, "entry", ["ignored entry"]),
-            (#"{"entry":[{"changes":[]},{"changes":null},7]}"#, "mixed",
-                ["ignored entry", "ignored entry", "undecodable unknown_shape"]),
+            (
+                #"{"entry":[{"changes":[]},{"changes":null},7]}"#, "mixed",
+                ["ignored entry", "ignored entry", "undecodable unknown_shape"]
+            ),
             (#"{"entry":[{"changes":{}}]}"#, "undecodable", ["undecodable bad_field"]),
-            (#"{"object":"page","entry":[{"messaging":[{},{}]},{"standby":[{}]}]}"#, "messenger",
-                ["ignored messenger", "ignored messenger", "ignored messenger"]),
-            (#"{"object":"instagram","entry":[{"messaging":[{}],"changes":[{"field":"comments","value":{}}]}]}"#, "mixed",
-                ["ignored field:comments", "ignored instagram"]),
+            (
+                #"{"object":"page","entry":[{"messaging":[{},{}]},{"standby":[{}]}]}"#, "messenger",
+                ["ignored messenger", "ignored messenger", "ignored messenger"]
+            ),
+            (
+                #"{"object":"instagram","entry":[{"messaging":[{}],"changes":[{"field":"comments","value":{}}]}]}"#,
+                "mixed",
+                ["ignored field:comments", "ignored instagram"]
+            ),
         ] as [(String, String, [String])])
     func `a body of any shape has at least one update`(body: String, event: String, updates: [String]) {
         let decoded = decode(body)
@@ -41,25 +48,43 @@ import Testing
             (change(#""messages":[\#(message)],"statuses":[\#(status)]"#), "mixed", ["text", "read"]),
             (change(#""statuses":[\#(status)],"messages":[\#(message)]"#), "mixed", ["read", "text"]),
             (change(#""messages":[\#(message),\#(message)]"#), "messages", ["text", "text"]),
-            (change(#""messages":[\#(message)]"#) + "," + change(#""messages":[\#(message)]"#), "messages", ["text", "text"]),
-            (change(#""messages":[\#(message)]"#) + "," + change(#""statuses":[\#(status)]"#), "mixed", ["text", "read"]),
-            (change(#""messages":[7,\#(message),null,[]]"#), "messages",
-                ["undecodable bad_field", "text", "undecodable bad_field", "undecodable bad_field"]),
+            (
+                change(#""messages":[\#(message)]"#) + "," + change(#""messages":[\#(message)]"#), "messages",
+                ["text", "text"]
+            ),
+            (
+                change(#""messages":[\#(message)]"#) + "," + change(#""statuses":[\#(status)]"#), "mixed",
+                ["text", "read"]
+            ),
+            (
+                change(#""messages":[7,\#(message),null,[]]"#), "messages",
+                ["undecodable bad_field", "text", "undecodable bad_field", "undecodable bad_field"]
+            ),
             (change(#""messages":{"a":1}"#), "undecodable", ["undecodable bad_field"]),
             (change(#""messages":{"a":1},"statuses":[\#(status)]"#), "statuses", ["read"]),
             (change(#""messages":[\#(message)],"messages":[]"#), "messages", ["ignored field:messages"]),
             (change(#""messages":[],"errors":[{"code":1}]"#), "errors", ["ignored errors"]),
             (change(#""contacts":[]"#), "messages", ["ignored field:messages"]),
             (change(#""messages":null"#), "messages", ["ignored field:messages"]),
-            (change(#""user_preferences":[{},{}]"#, field: "user_preferences"), "user_preferences",
-                ["ignored field:user_preferences"]),
+            (
+                change(#""user_preferences":[{},{}]"#, field: "user_preferences"), "user_preferences",
+                ["ignored field:user_preferences"]
+            ),
             (change(#""messages":[\#(message)]"#, field: "history"), "history", ["ignored history"]),
             (change(#""messages":[\#(message)]"#, field: "New Field"), "new_field", ["ignored field:new_field"]),
-            (change(#""message_echoes":[{},7]"#, field: "smb_message_echoes"), "smb_message_echoes",
-                ["ignored echo", "ignored echo"]),
-            (change(#""history":[{"threads":[{"messages":[{},{}]},{}]},7,{"errors":[]},{"threads":[{"messages":[1]}]}]"#,
-                field: "history"), "history", ["ignored history", "ignored history", "ignored history"]),
-            (change(#""history":[{"errors":[{"code":2593109}]}]"#, field: "history"), "history", ["ignored field:history"]),
+            (
+                change(#""message_echoes":[{},7]"#, field: "smb_message_echoes"), "smb_message_echoes",
+                ["ignored echo", "ignored echo"]
+            ),
+            (
+                change(
+                    #""history":[{"threads":[{"messages":[{},{}]},{}]},7,{"errors":[]},{"threads":[{"messages":[1]}]}]"#,
+                    field: "history"), "history", ["ignored history", "ignored history", "ignored history"]
+            ),
+            (
+                change(#""history":[{"errors":[{"code":2593109}]}]"#, field: "history"), "history",
+                ["ignored field:history"]
+            ),
             (#"{"field":"messages"}"#, "undecodable", ["undecodable missing_field"]),
             (#"{"field":"messages","value":[]}"#, "undecodable", ["undecodable bad_field"]),
             (#"{"field":"account_update"}"#, "account_update", ["ignored field:account_update"]),
@@ -113,6 +138,14 @@ import Testing
         #expect(decode(deep).updates.map(\.summary) == ["undecodable too_deep"])
         let members = #""messages":[{"id":"a","x":\#(deep)\#(String(repeating: "]", count: 100_000))}]"#
         #expect(decode(webhook(changes: change(members))).updates.map(\.summary) == ["undecodable too_deep"])
+    }
+
+    @Test func `many messages of one person with an enormous entry cost one look at it`() {
+        let members = (0..<100_000).map { #""k\#($0)":1"# }.joined(separator: ",")
+        let contacts = #"[{"wa_id":"447911123456",\#(members),"profile":{\#(members)}}]"#
+        let messages = (0..<10_000).map { #"{"from":"447911123456","id":"\#($0)"}"# }.joined(separator: ",")
+        let decoded = decode(webhook(changes: change(#""contacts":\#(contacts),"messages":[\#(messages)]"#)))
+        #expect(decoded.updates.map(\.summary) == Array(repeating: "unknown", count: 10_000))
     }
 
     @Test func `labels are bounded`() {

@@ -57,8 +57,8 @@ import Testing
         return decoded.updates.count
     }
 
-    /// Whether Foundation reads it as JSON, and not only because it guesses other encodings by zero bytes, skips a byte-order
-    /// mark or lets a comma stand before a closing bracket.
+    /// Whether Foundation reads it as JSON, and not only because it guesses other encodings by zero bytes, skips a
+    /// byte-order mark or lets a comma stand before a closing bracket.
     private static func isReadByFoundation(_ body: [UInt8]) -> Bool {
         guard !body.contains(0), body.first != 0xEF else { return false }
         var lastMark: UInt8 = 0
@@ -71,7 +71,9 @@ import Testing
 
     private func mutate(_ body: inout [UInt8], _ generator: inout SeededGenerator) {
         let place = Int.random(in: 0..<max(1, body.count), using: &generator)
-        let tokens = ["{", "}", "[", "]", ",", ":", "\"", "\\", "null", "\\u0000", "\\ud83d", "1e999", "\u{FF}", "[[", "{}"]
+        let tokens = [
+            "{", "}", "[", "]", ",", ":", "\"", "\\", "null", "\\u0000", "\\ud83d", "1e999", "\u{FF}", "[[", "{}",
+        ]
         switch Int.random(in: 0..<5, using: &generator) {
         case 0: if !body.isEmpty { body[place] = .random(in: 0...255, using: &generator) }
         case 1: body.insert(.random(in: 32...126, using: &generator), at: place)
@@ -96,7 +98,8 @@ import Testing
     private func damage(_ value: Any, using generator: inout SeededGenerator) -> Any {
         if Int.random(in: 0..<40, using: &generator) == 0 {
             let others: [Any] = [
-                NSNull(), 0, -1.5, 1e300, true, "", "x", "447911123456", "GB.1", "\u{0}", [Any](), [String: Any](), ["a"],
+                NSNull(), 0, -1.5, 1e300, true, "", "x", "447911123456", "GB.1", "\u{0}", [Any](), [String: Any](),
+                ["a"],
                 [["a": 1]], ["messages": [[String: Any]()]],
             ]
             return others.randomElement(using: &generator) ?? 0

@@ -3,7 +3,9 @@ import Foundation
 /// The number of updates in a body, counted by the rule and with another reader than the product's.
 enum UpdateCount {
     static func of(_ body: [UInt8]) -> Int {
-        guard let json = try? JSONSerialization.jsonObject(with: Data(body), options: .fragmentsAllowed) else { return 1 }
+        guard let json = try? JSONSerialization.jsonObject(with: Data(body), options: .fragmentsAllowed) else {
+            return 1
+        }
         return of(json)
     }
 

@@ -12,7 +12,10 @@ import Testing
 
     @Test(
         arguments: [
-            ("hub.mode=subscribe&hub.verify_token=token+one&hub.challenge=0123456789012345678901", "0123456789012345678901"),
+            (
+                "hub.mode=subscribe&hub.verify_token=token+one&hub.challenge=0123456789012345678901",
+                "0123456789012345678901"
+            ),
             ("hub.challenge=a%20b%2B%3C%26&hub.verify_token=zwei%26drei&hub.mode=subscribe", "a b+<&"),
             ("x=1&&hub%2emode=subscribe&hub.verify_token=token%20one&hub.challenge=%c3%a9&y", "é"),
             ("hub.mode=subscribe&hub.verify_token=token+one&hub.challenge=a=b==", "a=b=="),

@@ -10,8 +10,10 @@ import Testing
             ("deleted", .deleted), ("\\u0072ead", .read),
         ] as [(String, DeliveryStatus)])
     func `every state is known`(word: String, status: DeliveryStatus) {
-        let expected = StatusUpdate(endpoint: sampleEndpoint, messageID: "w", status: status, at: Timestamp(seconds: 17))
-        #expect(decode(status: #""id":"w","status":"\#(word)","timestamp":"17","recipient_id":"44""#) == .status(expected))
+        let expected = StatusUpdate(
+            endpoint: sampleEndpoint, messageID: "w", status: status, at: Timestamp(seconds: 17))
+        #expect(
+            decode(status: #""id":"w","status":"\#(word)","timestamp":"17","recipient_id":"44""#) == .status(expected))
         #expect(decode(status: #""timestamp":17,"status":"\#(word)","id":"w","type":"message""#) == .status(expected))
     }
 
@@ -27,7 +29,8 @@ import Testing
 
     @Test(
         arguments: [
-            (#""status":"sent""#, .missingField), (#""id":"w""#, .missingField), (#""id":"w","status":null"#, .missingField),
+            (#""status":"sent""#, .missingField), (#""id":"w""#, .missingField),
+            (#""id":"w","status":null"#, .missingField),
             (#""id":"w","status":5"#, .badField), (#""id":{},"status":"sent""#, .badField),
             (#""id":"\u0000","status":"sent""#, .badField),
         ] as [(String, UndecodableReason)])
@@ -49,7 +52,8 @@ import Testing
             (#"[{"error_data":"x","message":""}]"#, nil, nil), ("null", nil, nil),
         ] as [(String, Int32?, String?)])
     func `the reason of a failure is found in any of its shapes`(errors: String, code: Int32?, detail: String?) throws {
-        let status = try #require(decode(status: #""id":"w","status":"failed","timestamp":1,"errors":\#(errors)"#)?.status)
+        let status = try #require(
+            decode(status: #""id":"w","status":"failed","timestamp":1,"errors":\#(errors)"#)?.status)
         #expect(status.errorCode == code)
         #expect(status.errorDetail == detail)
     }
@@ -57,11 +61,13 @@ import Testing
     @Test(
         arguments: [
             (#"{"billable":true,"category":"utility"}"#, true), (#"{ "a" : [ 1.5, null, "é" ] }"#, true), ("{}", true),
-            (#"{"a":"\u0000"}"#, false), (#"{"a":"\ud83d"}"#, false), (#"{"\u0000":1}"#, false), (#"{"a":1e999999}"#, false),
+            (#"{"a":"\u0000"}"#, false), (#"{"a":"\ud83d"}"#, false), (#"{"\u0000":1}"#, false),
+            (#"{"a":1e999999}"#, false),
             ("[]", false), ("null", false), ("\"x\"", false),
         ])
     func `pricing is kept as it stands if the database can hold it`(pricing: String, isKept: Bool) throws {
-        let status = try #require(decode(status: #""id":"w","status":"sent","timestamp":1,"pricing":\#(pricing)"#)?.status)
+        let status = try #require(
+            decode(status: #""id":"w","status":"sent","timestamp":1,"pricing":\#(pricing)"#)?.status)
         #expect(status.pricing == (isKept ? pricing : nil))
     }
 

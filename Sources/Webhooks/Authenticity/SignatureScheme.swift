@@ -15,8 +15,8 @@ public enum SignatureScheme: String, Sendable, CaseIterable {
         }
     }
 
-    /// The header of the scheme's abandoned SHA-1 form, in lower case. Seen alone it is told apart in the metrics; it is
-    /// never checked.
+    /// The header of the scheme's abandoned SHA-1 form, in lower case. Seen alone it is told apart in the metrics; it
+    /// is never checked.
     public var legacyHeaderName: String? {
         switch self {
         case .meta: "x-hub-signature"
@@ -43,7 +43,8 @@ public enum SignatureScheme: String, Sendable, CaseIterable {
 
 /// The signature header of one request, as the ingress found it among the header fields.
 public struct SignatureHeader: Sendable {
-    /// Fields of the scheme's name. More than one is refused: which of them a proxy in between has read is anybody's guess.
+    /// Fields of the scheme's name. More than one is refused: which of them a proxy in between has read is anybody's
+    /// guess.
     public var occurrences = 0
     /// The value of the first, without the white space around it.
     public var value: [UInt8] = []

@@ -3,9 +3,9 @@ public import Messaging
 
 /// Decides whether a request body comes from somebody who knows a secret of the ring.
 ///
-/// The code is computed over the bytes as received; a body decoded and encoded again would not match. Every secret of the
-/// ring is tried, also after a match, and the comparison looks at every byte: the time taken tells nothing. Each secret is
-/// keyed once, here; a request starts from a copy of that state.
+/// The code is computed over the bytes as received; a body decoded and encoded again would not match. Every secret of
+/// the ring is tried, also after a match, and the comparison looks at every byte: the time taken tells nothing. Each
+/// secret is keyed once, here; a request starts from a copy of that state (half the cost for a usual body).
 public struct WebhookAuthenticator: Sendable {
     public let scheme: SignatureScheme
     private let ring: Ring

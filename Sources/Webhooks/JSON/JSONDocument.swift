@@ -8,8 +8,8 @@ enum JSONFault: Error, Equatable {
 
 /// Reads bytes as one JSON text in one pass and lends the root to `body`.
 ///
-/// Values are views into the bytes and into an index beside them (12 bytes a value): both are gone when `body` returns, so
-/// a value must not leave it. Nothing is copied out of the bytes until somebody asks for text.
+/// Values are views into the bytes and into an index beside them (12 bytes a value): both are gone when `body` returns,
+/// so a value must not leave it. Nothing is copied out of the bytes until somebody asks for text.
 func withJSONDocument<Result>(
     _ bytes: UnsafeRawBufferPointer, _ body: (JSONValue) -> Result
 ) throws(JSONFault) -> Result {

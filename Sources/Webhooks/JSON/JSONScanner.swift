@@ -1,9 +1,10 @@
 /// Reads a JSON text once, from the first byte to the last, checks it against RFC 8259 and writes down where each value
-/// stands. It allocates one index and nothing else, and does not recurse: an open list or object keeps its parent's place in
-/// its own entry of the index until it is closed.
+/// stands. It allocates one index and nothing else, and does not recurse: an open list or object keeps its parent's
+/// place in its own entry of the index until it is closed.
 ///
-/// Strict about everything but one thing: bytes inside a string are not checked to be UTF-8. A single bad byte in one message
-/// would make the whole webhook unreadable; it is repaired where text is taken out instead, see `JSONValue.text`.
+/// Strict about everything but one thing: bytes inside a string are not checked to be UTF-8. A single bad byte in one
+/// message would make the whole webhook unreadable; it is repaired where text is taken out instead, see
+/// `JSONValue.text`.
 struct JSONScanner: ~Copyable {
     /// As deep as Foundation reads; real webhooks stay under 20.
     static let depthMax = 512
@@ -187,8 +188,8 @@ extension JSONScanner {
         }
     }
 
-    /// Eight bytes at a time, up to the first that means something (a quote, a backslash, a control byte) or to the last
-    /// seven bytes of the text. The byte it stops at may still be plain.
+    /// Eight bytes at a time, up to the first that means something (a quote, a backslash, a control byte) or to the
+    /// last seven bytes of the text. The byte it stops at may still be plain.
     @inline(__always)
     private mutating func skipPlainText() {
         let ones: UInt64 = 0x0101_0101_0101_0101
@@ -199,7 +200,8 @@ extension JSONScanner {
             let quote = word ^ (ones &* 0x22)
             let backslash = word ^ (ones &* 0x5C)
             // A byte below n leaves its high bit in (x - n) & ~x; the lowest such bit is always a true one.
-            let hits = ((word &- ones &* 0x20) & ~word | (quote &- ones) & ~quote | (backslash &- ones) & ~backslash) & highs
+            let hits =
+                ((word &- ones &* 0x20) & ~word | (quote &- ones) & ~quote | (backslash &- ones) & ~backslash) & highs
             if hits != 0 {
                 position += hits.trailingZeroBitCount >> 3
                 return
@@ -246,7 +248,9 @@ extension JSONScanner {
         }
         if position < count, bytes[position] | 0x20 == UInt8(ascii: "e") {
             position += 1
-            if position < count, bytes[position] == UInt8(ascii: "+") || bytes[position] == UInt8(ascii: "-") { position += 1 }
+            if position < count, bytes[position] == UInt8(ascii: "+") || bytes[position] == UInt8(ascii: "-") {
+                position += 1
+            }
             try scanDigits()
         }
         appendScalar(from: start)

@@ -2,14 +2,15 @@
 extension JSONValue {
     /// A string's text; `nil` for any other value.
     ///
-    /// What a text in the database cannot hold becomes U+FFFD: `\u0000`, half a surrogate pair, bytes that are not UTF-8.
+    /// What a text in the database cannot hold becomes U+FFFD: `\u0000`, half a surrogate pair, bytes that are not
+    /// UTF-8.
     var text: String? {
         guard isString else { return nil }
         return decoded().text
     }
 
-    /// A string's text if it is not empty and nothing of it had to be repaired: for ids, where two different ones must never
-    /// become the same.
+    /// A string's text if it is not empty and nothing of it had to be repaired: for ids, where two different ones must
+    /// never become the same.
     var exactText: String? {
         guard isString, content.count > 0 else { return nil }
         if !token.hasEscapes { return String(validating: content, as: UTF8.self) }
@@ -36,13 +37,19 @@ extension JSONValue {
 
     /// Bytes of a string's text: tells names of different lengths apart before they are compared.
     @inline(__always)
-    var textLength: Int { withCharacters { $0.count } }
+    var textLength: Int {
+        let token = token
+        return token.hasEscapes ? escapedTextLength : token.end - Int(token.start) - 2
+    }
+
+    @inline(never)
+    private var escapedTextLength: Int { decoded().text.utf8.count }
 
     /// Whether this is a string with that text.
     @inline(__always)
     func isText(_ expected: StaticString) -> Bool {
         let token = token
-        if token.hasEscapes { return text == expected.description }
+        if token.hasEscapes { return isEscapedText(expected) }
         let start = Int(token.start) + 1
         let length = token.end - 1 - start
         guard length == expected.utf8CodeUnitCount, isString else { return false }
@@ -50,6 +57,9 @@ extension JSONValue {
         for offset in 0..<length where characters[offset] != expected.utf8Start[offset] { return false }
         return true
     }
+
+    @inline(never)
+    private func isEscapedText(_ expected: StaticString) -> Bool { text == expected.description }
 
     /// Whether two strings or numbers have the same characters.
     func hasSameText(as other: JSONValue) -> Bool {
@@ -98,8 +108,8 @@ enum JSONText {
         }
     }
 
-    /// An optional minus sign, at most eighteen digits (they never overflow, and nothing we read needs more), and perhaps a
-    /// fraction, which is cut off.
+    /// An optional minus sign, at most eighteen digits (they never overflow, and nothing we read needs more), and
+    /// perhaps a fraction, which is cut off.
     static func integer(_ characters: UnsafeBufferPointer<UInt8>) -> Int64? {
         let isNegative = characters.first == UInt8(ascii: "-")
         let digits = characters.dropFirst(isNegative ? 1 : 0)
@@ -162,7 +172,9 @@ enum JSONText {
 
     /// Reads four hex digits at `position` and, after the first half of a surrogate pair, the second half's escape.
     /// - Returns: `nil` for U+0000 and for half a pair.
-    private static func unicodeEscape(_ content: UnsafeBufferPointer<UInt8>, at position: inout Int) -> Unicode.Scalar? {
+    private static func unicodeEscape(
+        _ content: UnsafeBufferPointer<UInt8>, at position: inout Int
+    ) -> Unicode.Scalar? {
         let unit = codeUnit(content, at: position)
         position += 4
         if unit == 0 { return nil }

@@ -2,12 +2,13 @@ public import Messaging
 
 /// Makes events of the body of a webhook from Meta: every update of it becomes exactly one, in the order of the text.
 ///
-/// Updates are the elements of `messages`, `statuses`, `message_echoes` and of the threads of `history`; one for each change
-/// or entry that has none of these; one for a body that is no JSON or has no entries. A part that is not what it should be
-/// becomes `undecodable` and leaves the rest unharmed. Unknown fields and types are never an error.
+/// Updates are the elements of `messages`, `statuses`, `message_echoes` and of the threads of `history`; one for each
+/// change or entry that has none of these; one for a body that is no JSON, has no entries or is about something else. A
+/// part that is not what it should be becomes `undecodable` and leaves the rest unharmed. Unknown fields and types are
+/// never an error.
 public struct MetaWebhookDecoder: Sendable {
-    /// More updates than this in one body are one undecodable update: Meta sends a thousand at most, and the webhook log
-    /// counts in 16 bits.
+    /// More updates than this in one body are one undecodable update: Meta sends a thousand at most, and the webhook
+    /// log counts in 16 bits.
     public static let updatesMax = 32_767
 
     public init() {}
@@ -79,7 +80,8 @@ private enum MetaProduct {
     case instagram
     case other(JSONValue)
 
-    /// - Returns: `nil` where `object` is no text. Without any, entries are read as WhatsApp's: samples of Meta's leave it out.
+    /// - Returns: `nil` where `object` is no text. Without any, entries are read as WhatsApp's: samples of Meta's leave
+    ///   it out.
     init?(_ object: JSONValue?) {
         guard let object, !object.isNull else {
             self = .whatsApp
@@ -113,7 +115,9 @@ extension MetaReading {
         guard root.isObject else { return refuse(nil, .unknownShape, "the body is not an object") }
         guard let entries = root["entry"] else { return refuse(nil, .unknownShape, "no entry") }
         guard entries.isArray else { return refuse(nil, .unknownShape, "entry is not a list") }
-        guard let product = MetaProduct(root["object"]) else { return refuse(nil, .unknownShape, "object is not a text") }
+        guard let product = MetaProduct(root["object"]) else {
+            return refuse(nil, .unknownShape, "object is not a text")
+        }
         if case .other = product { return ignore(product.label) }
         if entries.elements.isEmpty { return ignore("empty") }
         for entry in entries.elements where !isFull { readEntry(entry, of: product) }
@@ -122,22 +126,14 @@ extension MetaReading {
     private mutating func readEntry(_ entry: JSONValue, of product: MetaProduct) {
         guard entry.isObject else { return refuse(entry, .unknownShape, "an entry is not an object") }
         let before = updates.count
-        var isMisshapen = false
-        for key in ["changes", "messaging", "standby"] as [StaticString] {
-            guard let list = entry[key], !list.isNull else { continue }
-            guard list.isArray else {
-                isMisshapen = true
-                continue
-            }
-            for element in list.elements where !isFull {
-                if key.utf8CodeUnitCount == 7, key.utf8Start[0] == UInt8(ascii: "c") {
-                    readChange(element, of: product)
-                } else {
-                    ignore(product.label)
-                }
-            }
-        }
+        let changes = entry["changes"]
+        let messaging = entry["messaging"]
+        let standby = entry["standby"]
+        if let changes { for change in changes.elements where !isFull { readChange(change, of: product) } }
+        if let messaging { for _ in messaging.elements where !isFull { ignore(product.label) } }
+        if let standby { for _ in standby.elements where !isFull { ignore(product.label) } }
         guard updates.count == before else { return }
+        let isMisshapen = [changes, messaging, standby].contains { $0.map { !$0.isArray && !$0.isNull } ?? false }
         if isMisshapen { refuse(entry, .badField, "what an entry holds is not a list") } else { ignore("entry") }
     }
 
@@ -161,15 +157,16 @@ extension MetaReading {
         readWhatsApp(WhatsAppChange(value), field: field, isMessages: isMessages, change: change)
     }
 
-    private mutating func readWhatsApp(_ change: WhatsAppChange, field: JSONValue?, isMessages: Bool, change whole: JSONValue) {
+    private mutating func readWhatsApp(
+        _ change: WhatsAppChange, field: JSONValue?, isMessages: Bool, change whole: JSONValue
+    ) {
         let before = updates.count
-        let label = Label.text("field:", field)
         for list in change.lists where !isFull {
             switch list.kind {
             case .messages where isMessages: readMessages(list.value, of: change)
             case .statuses where isMessages: readStatuses(list.value, of: change)
             case .messages, .statuses:
-                let what = field?.isText("history") == true ? "history" : label
+                let what = field?.isText("history") == true ? "history" : Label.text("field:", field)
                 for _ in list.value.elements where !isFull { append(.ignored(what: what)) }
             case .echoes: for _ in list.value.elements where !isFull { append(.ignored(what: "echo")) }
             case .history: readHistory(list.value)
@@ -182,7 +179,7 @@ extension MetaReading {
         } else if isMessages, change.errors != nil {
             ignore("errors")
         } else {
-            ignore(label, event: Label.text("", field))
+            ignore(Label.text("field:", field), event: Label.text("", field))
         }
     }
 

@@ -32,7 +32,9 @@ struct WhatsAppChange {
             default: continue
             }
         }
-        if let id = metadata?["phone_number_id"]?.identifier { endpoint = EndpointReference(kind: .cloud, providerID: id) }
+        if let id = metadata?["phone_number_id"]?.identifier {
+            endpoint = EndpointReference(kind: .cloud, providerID: id)
+        }
     }
 
     /// The last of two lists of one name counts, at its own place.

@@ -46,7 +46,9 @@ extension MetaReading {
         if let group = fields.groupID, !group.isNull, group.content.count > 0 { return .ignored(what: "group") }
         guard let endpoint else { return refused(.missingField, "no metadata.phone_number_id") }
         guard let idValue = fields.id, !idValue.isNull else { return refused(.missingField, "a message has no id") }
-        guard let id = idValue.identifier else { return refused(.badField, "a message's id is not a text that can be kept") }
+        guard let id = idValue.identifier else {
+            return refused(.badField, "a message's id is not a text that can be kept")
+        }
         let sender = contacts.sender(
             from: fields.from, userID: fields.fromUserID, parentUserID: fields.fromParentUserID)
         guard !sender.isKnownByNothing else {

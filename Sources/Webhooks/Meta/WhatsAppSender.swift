@@ -1,47 +1,73 @@
 import Messaging
 
+/// A person of a change's `contacts`, read once for all of its messages.
+private struct WhatsAppContact {
+    private(set) var waID: JSONValue?
+    private(set) var userID: JSONValue?
+    private(set) var parentUserID: JSONValue?
+    private(set) var displayName: String?
+    private(set) var username: String?
+
+    /// The longest name kept, in bytes. People choose it themselves.
+    private static let nameLengthMax = 512
+
+    init(_ contact: JSONValue) {
+        var profile: JSONValue?
+        for member in contact.members {
+            switch member.key.textLength {
+            case 5 where member.key.isText("wa_id"): waID = member.value
+            case 7 where member.key.isText("user_id"): userID = member.value
+            case 7 where member.key.isText("profile"): profile = member.value
+            case 14 where member.key.isText("parent_user_id"): parentUserID = member.value
+            default: continue
+            }
+        }
+        guard let profile else { return }
+        displayName = profile["name"]?.nonemptyText.map(Self.bounded)
+        username = profile["username"]?.nonemptyText.map(Self.bounded)
+    }
+
+    /// Cut between characters of Unicode's, so that it stays a text.
+    private static func bounded(_ name: String) -> String {
+        guard name.utf8.count > nameLengthMax else { return name }
+        var end = name.utf8.index(name.startIndex, offsetBy: nameLengthMax)
+        while end.samePosition(in: name.unicodeScalars) == nil { end = name.utf8.index(before: end) }
+        return String(name[..<end])
+    }
+}
+
 /// The `contacts` of a change, to be paired with its messages by id: the lists need not be of one length or order.
 struct WhatsAppContacts {
-    private let contacts: JSONValue?
+    private let contacts: [WhatsAppContact]
     /// For more contacts than a look through all of them is worth.
-    private let byID: [String: JSONValue]
+    private let byID: [String: Int]
     /// The one contact of a change with one message: it wrote it, also where the ids do not say so.
-    private let only: JSONValue?
+    private let only: WhatsAppContact?
 
     private static let linearMax = 8
 
     init(_ contacts: JSONValue?, messages: JSONValue) {
+        let contacts = contacts?.elements.map(WhatsAppContact.init) ?? []
         self.contacts = contacts
-        guard let contacts else {
-            byID = [:]
-            only = nil
-            return
-        }
-        let count = contacts.elements.prefix(Self.linearMax + 1).reduce(0) { total, _ in total + 1 }
-        byID = count > Self.linearMax ? Self.index(contacts) : [:]
-        let isPair = count == 1 && messages.elements.prefix(2).reduce(0) { total, _ in total + 1 } == 1
-        only = isPair ? contacts.elements.first { _ in true } : nil
+        byID = contacts.count > Self.linearMax ? Self.index(contacts) : [:]
+        let isPair = contacts.count == 1 && messages.elements.prefix(2).reduce(0) { total, _ in total + 1 } == 1
+        only = isPair ? contacts[0] : nil
     }
 
-    private static func index(_ contacts: JSONValue) -> [String: JSONValue] {
-        var byID: [String: JSONValue] = [:]
-        for contact in contacts.elements {
-            for key in ["wa_id", "user_id"] as [StaticString] {
-                if let id = contact[key]?.scalarText, !id.isEmpty, byID[id] == nil { byID[id] = contact }
+    private static func index(_ contacts: [WhatsAppContact]) -> [String: Int] {
+        var byID: [String: Int] = [:]
+        for (place, contact) in contacts.enumerated() {
+            for id in [contact.waID, contact.userID] {
+                if let id = id?.scalarText, !id.isEmpty, byID[id] == nil { byID[id] = place }
             }
         }
         return byID
     }
 
-    private func contact(of id: JSONValue) -> JSONValue? {
-        guard let contacts, !id.isEmptyValue else { return nil }
-        if !byID.isEmpty { return id.scalarText.flatMap { byID[$0] } }
-        for contact in contacts.elements {
-            for member in contact.members where member.key.isText("wa_id") || member.key.isText("user_id") {
-                if member.value.hasSameText(as: id) { return contact }
-            }
-        }
-        return nil
+    private func contact(of id: JSONValue) -> WhatsAppContact? {
+        guard !id.isEmptyValue else { return nil }
+        if !byID.isEmpty { return id.scalarText.flatMap { byID[$0] }.map { contacts[$0] } }
+        return contacts.first { $0.waID?.hasSameText(as: id) == true || $0.userID?.hasSameText(as: id) == true }
     }
 
     /// Everything a message and its contact say about who wrote it.
@@ -50,29 +76,21 @@ struct WhatsAppContacts {
     ///   - userID: the business-scoped id.
     func sender(from: JSONValue?, userID: JSONValue?, parentUserID: JSONValue?) -> Sender {
         var sender = Sender()
-        sender.take(waID: from)
-        if let id = userID?.accountID { sender.accountID = id }
+        sender.accountID = userID?.accountID
         sender.parentAccountID = parentUserID?.accountID
+        sender.take(waID: from)
         let paired = from.flatMap(contact(of:)) ?? userID.flatMap(contact(of:))
         guard let contact = paired ?? (sender.isKnownByNothing ? only : nil) else { return sender }
-        for member in contact.members {
-            switch member.key.textLength {
-            case 5 where member.key.isText("wa_id"): sender.take(waID: member.value)
-            case 7 where member.key.isText("user_id"): sender.accountID = sender.accountID ?? member.value.accountID
-            case 7 where member.key.isText("profile"): sender.take(profile: member.value)
-            case 14 where member.key.isText("parent_user_id"):
-                sender.parentAccountID = sender.parentAccountID ?? member.value.accountID
-            default: continue
-            }
-        }
+        sender.accountID = sender.accountID ?? contact.userID?.accountID
+        sender.parentAccountID = sender.parentAccountID ?? contact.parentUserID?.accountID
+        sender.take(waID: contact.waID)
+        sender.displayName = contact.displayName
+        sender.username = contact.username
         return sender
     }
 }
 
 extension Sender {
-    /// The longest name kept, in bytes. People choose it themselves.
-    private static let nameLengthMax = 512
-
     /// Takes what a `from` or `wa_id` says, unless it is known already.
     fileprivate mutating func take(waID value: JSONValue?) {
         guard let value else { return }
@@ -81,23 +99,6 @@ extension Sender {
         } else if value.isScopedID {
             accountID = accountID ?? value.accountID
         }
-    }
-
-    fileprivate mutating func take(profile: JSONValue) {
-        for member in profile.members {
-            if member.key.isText("name") {
-                displayName = member.value.nonemptyText.map(Self.bounded)
-            } else if member.key.isText("username") {
-                username = member.value.nonemptyText.map(Self.bounded)
-            }
-        }
-    }
-
-    private static func bounded(_ name: String) -> String {
-        guard name.utf8.count > nameLengthMax else { return name }
-        var end = name.utf8.index(name.startIndex, offsetBy: nameLengthMax)
-        while end.samePosition(in: name.unicodeScalars) == nil { end = name.utf8.index(before: end) }
-        return String(name[..<end])
     }
 }
 
@@ -118,7 +119,7 @@ extension JSONValue {
             }
     }
 
-    /// A `wa_id`: international digits without a plus sign. Anything else that is surely international is understood, too.
+    /// A `wa_id`: international digits without a plus sign. Anything else that is surely international is understood.
     fileprivate var phone: PhoneNumber? {
         isString || isNumber ? withCharacters(Self.phone) : nil
     }

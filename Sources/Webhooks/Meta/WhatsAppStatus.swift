@@ -33,12 +33,16 @@ extension MetaReading {
         }
         guard value.isObject else { return refused(.badField, "a status is not an object") }
         let fields = StatusFields(value)
-        guard let word = fields.status, !word.isEmptyValue else { return refused(.missingField, "a status has no status") }
+        guard let word = fields.status, !word.isEmptyValue else {
+            return refused(.missingField, "a status has no status")
+        }
         guard word.isString else { return refused(.badField, "a status is not a text") }
         guard let status = Self.status(word) else { return .ignored(what: Label.text("status:", word)) }
         guard let endpoint else { return refused(.missingField, "no metadata.phone_number_id") }
         guard let idValue = fields.id, !idValue.isNull else { return refused(.missingField, "a status has no id") }
-        guard let id = idValue.identifier else { return refused(.badField, "a status' id is not a text that can be kept") }
+        guard let id = idValue.identifier else {
+            return refused(.badField, "a status' id is not a text that can be kept")
+        }
         let error = fields.errors?.elements.first { $0.isObject }
         return .status(
             StatusUpdate(
@@ -61,19 +65,23 @@ extension MetaReading {
     /// The most telling of an error's texts, cut after 500 characters.
     private static func detail(_ error: JSONValue) -> String? {
         let texts = [error["error_data"]?["details"], error["details"], error["message"], error["title"]]
-        return texts.lazy.compactMap { $0?.nonemptyText }.first.map { String(String.UnicodeScalarView($0.unicodeScalars.prefix(500))) }
+        return texts.lazy.compactMap { $0?.nonemptyText }.first.map {
+            String(String.UnicodeScalarView($0.unicodeScalars.prefix(500)))
+        }
     }
 }
 
 extension JSONValue {
-    /// The JSON text of an object that the database's `jsonb` takes: short, without numbers it could not hold and without
-    /// text it could not hold.
+    /// The JSON text of an object that the database's `jsonb` takes: short, without numbers and without text that it
+    /// could not hold.
     fileprivate var storableObject: String? {
         guard isObject, slice.count <= 4096 else { return nil }
         for index in index + 1..<Int(token.next) {
             let value = JSONValue(bytes: bytes, tokens: tokens, index: index)
             if value.isString, value.content.count > 0, value.exactText == nil { return nil }
-            if value.isNumber, value.content.count > 40 || value.content.contains(where: { $0 | 0x20 == UInt8(ascii: "e") }) {
+            if value.isNumber,
+                value.content.count > 40 || value.content.contains(where: { $0 | 0x20 == UInt8(ascii: "e") })
+            {
                 return nil
             }
         }
