@@ -16,9 +16,13 @@ public struct Principal: Hashable, Sendable {
 /// Conversations as a landlord sees them. Every call runs in a transaction of its own with the role `authenticated` and
 /// the principal's claims, so that row security decides what exists.
 public protocol ConversationStore: Sendable {
-    func conversations(for principal: Principal, page: PageRequest) async throws(ConversationError) -> Page<ConversationSummary>
+    func conversations(
+        for principal: Principal, page: PageRequest
+    ) async throws(ConversationError) -> Page<ConversationSummary>
     /// `ConversationError.notFound` where the conversation is not the principal's.
-    func messages(in conversation: UniqueID, for principal: Principal, page: PageRequest) async throws(ConversationError) -> Page<ThreadMessage>
+    func messages(
+        in conversation: UniqueID, for principal: Principal, page: PageRequest
+    ) async throws(ConversationError) -> Page<ThreadMessage>
     /// Queues a landlord's answer: the message row and the outbox job in one transaction.
     func reply(_ reply: Reply, for principal: Principal) async throws(ConversationError) -> ReplyReceipt
 }
@@ -203,7 +207,7 @@ public struct ReplyReceipt: Hashable, Sendable {
 public enum ConversationError: Error, Hashable, Sendable {
     /// There is no such conversation for this principal.
     case notFound
-    /// WhatsApp's 24-hour window is closed: only a template may be sent. `openedLast` = the newest inbound message.
+    /// WhatsApp's 24-hour window is closed: only a template may be sent. The moment is that of the newest inbound message.
     case windowClosed(lastInboundAt: Timestamp?)
     /// The thread's endpoint cannot send.
     case cannotSend

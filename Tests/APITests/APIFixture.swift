@@ -1,4 +1,3 @@
-@testable import API
 import Conversations
 import Crypto
 import GatewayTesting
@@ -8,15 +7,17 @@ import Logging
 import Messaging
 import Synchronization
 
+@testable import API
+
 /// Two landlords with conversations, and the API before them.
 struct APIFixture: Sendable {
     static let now = Timestamp(seconds: 1_780_000_000)
-    static let ada = UniqueID("aaaaaaaa-0000-4000-8000-000000000001")!
-    static let ben = UniqueID("bbbbbbbb-0000-4000-8000-000000000002")!
-    static let adasThread = UniqueID("aaaaaaaa-0000-4000-8000-0000000000c1")!
-    static let adasOtherThread = UniqueID("aaaaaaaa-0000-4000-8000-0000000000c2")!
-    static let bensThread = UniqueID("bbbbbbbb-0000-4000-8000-0000000000c3")!
-    static let secret = Secret("super-secret-jwt-token-with-at-least-32-characters")!
+    static let ada = UniqueID(high: 0xAAAA_AAAA_0000_4000, low: 0x8000_0000_0000_0001)
+    static let ben = UniqueID(high: 0xBBBB_BBBB_0000_4000, low: 0x8000_0000_0000_0002)
+    static let adasThread = UniqueID(high: 0xAAAA_AAAA_0000_4000, low: 0x8000_0000_0000_00C1)
+    static let adasOtherThread = UniqueID(high: 0xAAAA_AAAA_0000_4000, low: 0x8000_0000_0000_00C2)
+    static let bensThread = UniqueID(high: 0xBBBB_BBBB_0000_4000, low: 0x8000_0000_0000_00C3)
+    static let secret = Secret.ring("super-secret-jwt-token-with-at-least-32-characters")[0]
 
     let store: APIConversationStore
     let log = LogLines()
@@ -105,7 +106,8 @@ extension TestClientProtocol {
         var headers = headers
         if let token { headers[.authorization] = "Bearer \(token)" }
         if body != nil, headers[.contentType] == nil { headers[.contentType] = "application/json" }
-        return try await execute(uri: path, method: method, headers: headers, body: body.map { ByteBuffer(string: $0) }) {
+        return try await execute(uri: path, method: method, headers: headers, body: body.map { ByteBuffer(string: $0) })
+        {
             let bytes = Array($0.body.readableBytesView)
             return Answer(
                 status: $0.status.code, headers: $0.headers,
@@ -151,7 +153,8 @@ enum HandmadeToken {
         return signed + "." + Base64URL.encode(code)
     }
 
-    static func es256(key: P256.Signing.PrivateKey, id: String?, alg: String = "ES256", claims: String) throws -> String {
+    static func es256(key: P256.Signing.PrivateKey, id: String?, alg: String = "ES256", claims: String) throws -> String
+    {
         let kid = id.map { #","kid":"\#($0)""# } ?? ""
         let signed = Base64URL.encode(#"{"alg":"\#(alg)"\#(kid)}"#.utf8) + "." + Base64URL.encode(claims.utf8)
         return signed + "." + Base64URL.encode(try key.signature(for: Array(signed.utf8)).rawRepresentation)
@@ -164,6 +167,7 @@ enum HandmadeToken {
             "exp": "\(APIFixture.now.seconds + 60)", "iss": #""https://ref.supabase.co/auth/v1""#,
         ]
         for (name, value) in changes { claims[name] = value }
-        return "{" + claims.sorted { $0.key < $1.key }.map { #""\#($0.key)":\#($0.value)"# }.joined(separator: ",") + "}"
+        return "{" + claims.sorted { $0.key < $1.key }.map { #""\#($0.key)":\#($0.value)"# }.joined(separator: ",")
+            + "}"
     }
 }

@@ -1,4 +1,3 @@
-@testable import API
 import Conversations
 import GatewayTesting
 import HTTPTypes
@@ -6,6 +5,8 @@ import Hummingbird
 import HummingbirdTesting
 import Messaging
 import Testing
+
+@testable import API
 
 @Suite struct APIRouterTests {
     private func test(
@@ -18,7 +19,8 @@ import Testing
     @Test("A path that is not there is a problem document", arguments: Transport.allCases)
     func unknownRoute(transport: Transport) async throws {
         try await test(transport) { client in
-            for path in ["/", "/api", "/api/conversations/x", "/api/conversations/x/messages/y", "/healthz", "/%2e%2e"] {
+            for path in ["/", "/api", "/api/conversations/x", "/api/conversations/x/messages/y", "/healthz", "/%2e%2e"]
+            {
                 let answer = try await client.ask(.get, path)
                 #expect(answer.status == 404 && answer.code == "unknown-route", "\(path)")
                 #expect(answer.headers[.contentType] == "application/problem+json")
@@ -58,7 +60,8 @@ import Testing
     func headers(transport: Transport) async throws {
         try await test(transport) { client in
             var ids: Set<String> = []
-            for (path, token) in [("/api/conversations", APIFixture.token()), ("/api/conversations", nil), ("/x", nil)] {
+            for (path, token) in [("/api/conversations", APIFixture.token()), ("/api/conversations", nil), ("/x", nil)]
+            {
                 let answer = try await client.ask(.get, path, token: token)
                 #expect(answer.headers[.cacheControl] == "no-store")
                 #expect(answer.headers[.xContentTypeOptions] == "nosniff")
@@ -141,7 +144,9 @@ import Testing
         let log = fixture.log.all
         #expect(log.count == 4)
         #expect(log[0].hasPrefix("info request "))
-        for fact in ["method=POST", "route=/api/conversations/{id}/messages", "status=202", "landlord=\(APIFixture.ada)"] {
+        for fact in [
+            "method=POST", "route=/api/conversations/{id}/messages", "status=202", "landlord=\(APIFixture.ada)",
+        ] {
             #expect(log[0].contains(fact))
         }
         #expect(log[3].contains("status=404") && log[3].contains("code=unknown-route"))
@@ -207,7 +212,9 @@ import Testing
             case .object(let members):
                 for member in members {
                     if member.name == "$ref", let reference = member.value.string {
-                        let target = reference.split(separator: "/").dropFirst().reduce(document as JSON?) { $0?[String($1)] }
+                        let target = reference.split(separator: "/").dropFirst().reduce(document as JSON?) {
+                            $0?[String($1)]
+                        }
                         #expect(target != nil, "\(reference)")
                     }
                     check(member.value)

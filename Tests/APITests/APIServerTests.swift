@@ -1,4 +1,3 @@
-@testable import API
 import AsyncHTTPClient
 import Conversations
 import GatewayTesting
@@ -11,6 +10,8 @@ import NIOSSL
 import ServiceLifecycle
 import Synchronization
 import Testing
+
+@testable import API
 
 @Suite(.timeLimit(.minutes(1))) struct APIServerTests {
     /// Runs a server over TLS while the body runs, then shuts it down gracefully and waits until it has returned.

@@ -1,11 +1,12 @@
-@testable import API
 import Conversations
 import GatewayTesting
+import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
-import HTTPTypes
 import Messaging
 import Testing
+
+@testable import API
 
 @Suite struct ConversationEndpointsTests {
     private static let messages = "/api/conversations/\(APIFixture.adasThread)/messages"
@@ -25,14 +26,17 @@ import Testing
             #expect(answer.status == 200)
             #expect(answer.headers[.contentType] == "application/json")
             guard case .array(let items) = answer.json["items"] else { return #expect(Bool(false)) }
-            #expect(items.map { $0["id"]?.string } == [APIFixture.adasThread, APIFixture.adasOtherThread].map(\.description))
+            #expect(
+                items.map { $0["id"]?.string }
+                    == [APIFixture.adasThread, APIFixture.adasOtherThread].map(\.description))
             #expect(answer.json["next"] == .null)
             #expect(
                 items.first == [
                     "id": .string("\(APIFixture.adasThread)"), "tenant_id": "00000000-0000-0007-0000-000000000007",
                     "tenant_name": "Tom \"the\" Tenant", "tenant_phone": "+447911123456", "property_id": .null,
                     "property_address": "1 High St", "channel": "whatsapp", "status": "active", "unread_count": 2,
-                    "last_message_at": "2026-05-28T20:16:40.000000Z", "window_open_until": "2026-05-29T20:26:40.000000Z",
+                    "last_message_at": "2026-05-28T20:16:40.000000Z",
+                    "window_open_until": "2026-05-29T20:26:40.000000Z",
                 ])
             #expect(fixture.store.principals.map(\.userID) == [APIFixture.ada])
             #expect(try JSON(parsing: Array(fixture.store.principals[0].claimsJSON.utf8))["role"] == "authenticated")
@@ -64,10 +68,13 @@ import Testing
             #expect(
                 items == [
                     [
-                        "id": "00000000-0000-0008-0000-000000000005", "conversation_id": .string("\(APIFixture.adasThread)"),
+                        "id": "00000000-0000-0008-0000-000000000005",
+                        "conversation_id": .string("\(APIFixture.adasThread)"),
                         "direction": "incoming", "type": "text", "body": "message 5", "signature": .null,
-                        "quoted_id": .null, "provider_id": "wamid.5", "status": "received", "routing_status": "delivered",
-                        "outcome": .null, "error": .null, "sent_at": "2026-05-28T20:25:05.000000Z", "delivered_at": .null,
+                        "quoted_id": .null, "provider_id": "wamid.5", "status": "received",
+                        "routing_status": "delivered",
+                        "outcome": .null, "error": .null, "sent_at": "2026-05-28T20:25:05.000000Z",
+                        "delivered_at": .null,
                         "read_at": .null, "failed_at": .null,
                     ]
                 ])
@@ -101,7 +108,8 @@ import Testing
             let first = try await client.ask(
                 .post, Self.messages, headers: [.idempotencyKey: "k-1"], body: #"{"text":"Hello","quote":null}"#)
             let second = try await client.ask(
-                .post, Self.messages, headers: [.idempotencyKey: "k-1"], body: #" { "quote" : null, "text" : "\u0048ello" } "#)
+                .post, Self.messages, headers: [.idempotencyKey: "k-1"],
+                body: #" { "quote" : null, "text" : "\u0048ello" } "#)
             #expect(first.status == 202 && second.status == 202)
             #expect(first.json == second.json)
             #expect(first.headers[.location] == second.headers[.location])
@@ -124,7 +132,8 @@ import Testing
                 #expect(answer.code == "idempotency-mismatch")
             }
             let bens = try await client.ask(
-                .post, "/api/conversations/\(APIFixture.bensThread)/messages", token: APIFixture.token(for: APIFixture.ben),
+                .post, "/api/conversations/\(APIFixture.bensThread)/messages",
+                token: APIFixture.token(for: APIFixture.ben),
                 headers: [.idempotencyKey: "k"], body: #"{"text":"b"}"#)
             #expect(bens.status == 202)
             #expect(fixture.store.replies.count == 2)
@@ -226,7 +235,9 @@ import Testing
     @Test("An id in the path that is no UUID is refused", arguments: Transport.allCases)
     func badID(transport: Transport) async throws {
         try await test(transport) { client, _ in
-            for id in ["1", "aaaaaaaa-0000-4000-8000-00000000000", "%00", "..%2F..", "aaaaaaaa00004000800000000000000001"] {
+            for id in [
+                "1", "aaaaaaaa-0000-4000-8000-00000000000", "%00", "..%2F..", "aaaaaaaa00004000800000000000000001",
+            ] {
                 let answer = try await client.ask(.get, "/api/conversations/\(id)/messages")
                 #expect(answer.status == 400 && answer.code == "invalid-id", "\(id)")
             }
@@ -237,7 +248,8 @@ import Testing
         (.notFound, 404, "not-found"), (.windowClosed(lastInboundAt: APIFixture.now), 409, "window-closed"),
         (.windowClosed(lastInboundAt: nil), 409, "window-closed"), (.cannotSend, 409, "cannot-send"),
         (.conversationBlocked, 409, "conversation-blocked"), (.recipientOptedOut, 409, "recipient-opted-out"),
-        (.idempotencyMismatch, 422, "idempotency-mismatch"), (.textTooLong(units: 4200, max: 4096), 422, "text-too-long"),
+        (.idempotencyMismatch, 422, "idempotency-mismatch"),
+        (.textTooLong(units: 4200, max: 4096), 422, "text-too-long"),
         (.unavailable("connection to 10.0.0.1 refused"), 503, "database-unavailable"),
     ]
 

@@ -1,5 +1,6 @@
-@testable import API
 import Testing
+
+@testable import API
 
 @Suite struct JSONTests {
     @Test(
@@ -34,7 +35,9 @@ import Testing
 
     @Test("Nesting ends at 32 levels")
     func nesting() {
-        let nested = { (depth: Int) in Array((String(repeating: "[", count: depth) + String(repeating: "]", count: depth)).utf8) }
+        let nested = { (depth: Int) in
+            Array((String(repeating: "[", count: depth) + String(repeating: "]", count: depth)).utf8)
+        }
         #expect(throws: Never.self) { try JSON(parsing: nested(32)) }
         #expect(throws: JSONError.self) { try JSON(parsing: nested(33)) }
         #expect(throws: JSONError.self) { try JSON(parsing: Array(repeating: UInt8(ascii: "["), count: 100_000)) }

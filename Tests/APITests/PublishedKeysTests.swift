@@ -1,9 +1,10 @@
-@testable import API
 import Crypto
 import Logging
 import Messaging
 import Synchronization
 import Testing
+
+@testable import API
 
 @Suite struct PublishedKeysTests {
     static func jwk(_ key: P256.Signing.PrivateKey, id: String) -> JSON {
@@ -16,7 +17,9 @@ import Testing
 
     /// A set that never changes.
     static func keys(_ items: [JSON]) async -> PublishedKeys {
-        PublishedKeys(clock: { APIFixture.now }, logger: Logger(label: "test")) { (["keys": .array(items)] as JSON).bytes }
+        PublishedKeys(clock: { APIFixture.now }, logger: Logger(label: "test")) {
+            (["keys": .array(items)] as JSON).bytes
+        }
     }
 
     /// A JWKS address a test has in its hand: what it answers, how often it was asked, what time it is.
@@ -158,7 +161,8 @@ import Testing
         }
         let set: JSON = [
             "keys": [
-                ["kty": "oct", "kid": "secret", "k": "AAAA"], ["kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": "AAAA"], 7,
+                ["kty": "oct", "kid": "secret", "k": "AAAA"],
+                ["kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": "AAAA"], 7,
                 changed("kid", nil, id: ""), changed("use", "enc", id: "enc"), changed("alg", "ES384", id: "alg"),
                 changed("crv", "P-384", id: "crv"), changed("x", "AAAA", id: "short"), changed("y", nil, id: "half"),
                 changed("alg", nil, id: "plain"), good,

@@ -1,10 +1,11 @@
-@testable import API
 import GatewayTesting
 import Hummingbird
 import HummingbirdTesting
 import Messaging
 import NIOCore
 import Testing
+
+@testable import API
 
 /// Bytes no HTTP client would send, over a socket.
 @Suite(.timeLimit(.minutes(1))) struct RequestGuardTests {
@@ -41,10 +42,14 @@ import Testing
             "malformed-request"
         ),
         (
-            "length and chunks", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "length and chunks",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             "400", "malformed-request"
         ),
-        ("long target", "GET /\(String(repeating: "a", count: 8192)) HTTP/1.1\r\nHost: x\r\n\r\n", "414", "target-too-long"),
+        (
+            "long target", "GET /\(String(repeating: "a", count: 8192)) HTTP/1.1\r\nHost: x\r\n\r\n", "414",
+            "target-too-long"
+        ),
         (
             "long header", "GET / HTTP/1.1\r\nHost: x\r\nX: \(String(repeating: "a", count: 17_000))\r\n\r\n", "431",
             "headers-too-large"
@@ -80,6 +85,34 @@ import Testing
         let answer = try await exchange([first + "GET /x HTTP/1.1\r\nHost: x\r\n\r\n" + Self.good])
         let answers = answer.split(separator: "HTTP/1.1 ").map { String($0.prefix(3)) }
         #expect(answers == ["200", "404", "200"])
+    }
+
+    @Test(
+        "What was asked properly before is answered before",
+        arguments: ["GET * HTTP/1.1\r\nHost: x\r\n\r\n", "\0\r\n\r\n"])
+    func improperAfterProper(improper: String) async throws {
+        let answer = try await exchange([Self.good.replacing("Connection: close\r\n", with: "") + improper])
+        #expect(answer.split(separator: "HTTP/1.1 ").map { $0.prefix(3) } == ["200", "400"])
+    }
+
+    @Test("Bytes that come to nothing end the connection")
+    func endlessTarget() async throws {
+        var limits = APILimits()
+        limits.headTimeout = .minutes(10)
+        limits.idleTimeout = .minutes(10)
+        let part = String(repeating: "a", count: 16_000)
+        let answer = try await exchange(["GET /"] + Array(repeating: part, count: 20), limits: limits)
+        #expect(!answer.contains("200"))
+    }
+
+    @Test("A body that breaks off is not acted upon", arguments: ["5\r\n     \r\nzz\r\n", "5\r\n     \r\n0\r\nx"])
+    func brokenChunks(rest: String) async throws {
+        let fixture = APIFixture()
+        let body = #"{"text":"Hello"}"#
+        let head = Self.post + "Transfer-Encoding: chunked\r\n\r\n\(String(body.utf8.count, radix: 16))\r\n\(body)\r\n"
+        let answer = try await exchange([head, rest + "\r\n\0\r\n\r\n"], fixture: fixture)
+        #expect(answer.hasPrefix("HTTP/1.1 400 "))
+        #expect(fixture.store.replies.isEmpty)
     }
 
     private static let post = """

@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import NIOCore
 import NIOSSL
 import SwiftASN1
 import X509
@@ -27,6 +28,8 @@ struct TestCertificate {
             certificateChain: chain.map { .certificate($0) },
             privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(key.pemRepresentation.utf8), format: .pem)))
         server.applicationProtocols = ["http/1.1"]
+        // A client that does not answer the goodbye is not waited for: a test ends when the server has returned.
+        server.shutdownTimeout = .milliseconds(200)
         context = try NIOSSLContext(configuration: server)
         var client = TLSConfiguration.makeClientConfiguration()
         client.trustRoots = .certificates(chain)

@@ -1,8 +1,9 @@
-@testable import API
 import Conversations
 import Crypto
 import Messaging
 import Testing
+
+@testable import API
 
 @Suite struct TokenVerifierTests {
     private static let now = APIFixture.now
@@ -139,7 +140,10 @@ import Testing
     func algorithmConfusion() async throws {
         let key = P256.Signing.PrivateKey()
         let keys = await PublishedKeysTests.keys([PublishedKeysTests.jwk(key, id: "k1")])
-        for secret in [key.publicKey.pemRepresentation, String(decoding: PublishedKeysTests.jwk(key, id: "k1").bytes, as: UTF8.self)] {
+        for secret in [
+            key.publicKey.pemRepresentation,
+            String(decoding: PublishedKeysTests.jwk(key, id: "k1").bytes, as: UTF8.self),
+        ] {
             let token = HandmadeToken.hs256(
                 header: #"{"alg":"HS256","kid":"k1"}"#, claims: Self.claims(), secret: Secret(secret)!)
             #expect(await refusal(token, secret: nil, keys: keys) == .unsupportedAlgorithm)

@@ -22,7 +22,8 @@ import Testing
     @Test(
         "A control character is refused and named",
         arguments: [
-            ("a\0b", 0, 1), ("\u{1B}[31mred", 0x1B, 0), ("tail\u{7F}", 0x7F, 4), ("a\u{85}", 0x85, 1), ("a\rb", 0x0D, 1),
+            ("a\0b", 0, 1), ("\u{1B}[31mred", 0x1B, 0), ("tail\u{7F}", 0x7F, 4), ("a\u{85}", 0x85, 1),
+            ("a\rb", 0x0D, 1),
             ("a\r", 0x0D, 1), ("a\r\r\n", 0x0D, 1),
         ] as [(String, UInt32, Int)])
     func control(text: String, code: UInt32, position: Int) {
@@ -73,7 +74,8 @@ import Testing
     @Test(
         "An idempotency key is 1 to 255 visible ASCII characters",
         arguments: [
-            ("k", true), (String(repeating: "k", count: 255), true), ("", false), (String(repeating: "k", count: 256), false),
+            ("k", true), (String(repeating: "k", count: 255), true), ("", false),
+            (String(repeating: "k", count: 256), false),
             ("a b", false), ("a\t", false), ("ключ", false), ("~!", true),
         ])
     func idempotencyKey(key: String, isTaken: Bool) {
@@ -90,7 +92,8 @@ import Testing
         #expect(
             reply
                 == Reply(
-                    conversationID: Self.conversation, reference: reference, text: "Hello", signatureTemplate: .standard,
+                    conversationID: Self.conversation, reference: reference, text: "Hello",
+                    signatureTemplate: .standard,
                     quotedMessageID: "wamid.1", idempotency: key))
     }
 }

@@ -97,7 +97,8 @@ package final class APIConversationStore: ConversationStore {
             id: reply.reference.id, conversationID: reply.conversationID, direction: "outgoing", type: "text",
             body: reply.text, signature: reply.signatureTemplate.text(landlord: "Ada Lovelace"),
             quotedMessageID: reply.quotedMessageID, providerID: nil, status: "queued", routingStatus: "delivered",
-            outcome: nil, errorCode: nil, errorDetail: nil, sentAt: reply.reference.sentAt, deliveredAt: nil, readAt: nil,
+            outcome: nil, errorCode: nil, errorDetail: nil, sentAt: reply.reference.sentAt, deliveredAt: nil,
+            readAt: nil,
             failedAt: nil)
         state.replies.append(reply)
         state.threads[index].messages.append(message)

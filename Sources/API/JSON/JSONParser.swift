@@ -1,8 +1,10 @@
 /// Why bytes are not the JSON the API takes, and where.
-struct JSONError: Error, Hashable, Sendable {
+struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
     let reason: String
     /// Bytes from the start, from 0.
     let offset: Int
+
+    var description: String { "not the JSON that is expected: \(reason), at byte \(offset)" }
 }
 
 extension JSON {

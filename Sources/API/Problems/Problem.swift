@@ -140,7 +140,13 @@ extension Problem {
 }
 
 extension HTTPField.Name {
-    static let idempotencyKey = HTTPField.Name("Idempotency-Key")!
-    static let idempotencyReplayed = HTTPField.Name("Idempotency-Replayed")!
-    static let requestID = HTTPField.Name("X-Request-Id")!
+    static let idempotencyKey = named("Idempotency-Key")
+    static let idempotencyReplayed = named("Idempotency-Replayed")
+    static let referrerPolicy = named("Referrer-Policy")
+    static let requestID = named("X-Request-Id")
+
+    private static func named(_ text: String) -> HTTPField.Name {
+        guard let name = HTTPField.Name(text) else { preconditionFailure("\(text) is no header name") }
+        return name
+    }
 }

@@ -25,7 +25,7 @@ struct AccessMiddleware: RouterMiddleware {
         (.cacheControl, "no-store"),
         (.xContentTypeOptions, "nosniff"),
         (.contentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'"),
-        (HTTPField.Name("Referrer-Policy")!, "no-referrer"),
+        (.referrerPolicy, "no-referrer"),
     ]
 
     private func report(

@@ -23,8 +23,8 @@ struct RequestPhases: Sendable {
     private var headHasBegun = true
     private var isOver = false
 
-    /// Whether an answer to what was read now would be the next on the wire.
-    var canAnswerNow: Bool { answersEnded == endsRead && !isOver }
+    /// Answers that must go before one to the request that is being read; negative where that one has its answer.
+    var answersDue: Int { endsRead - answersEnded }
 
     var phase: Phase {
         if isOver { return .linger }
@@ -55,6 +55,8 @@ final class RequestDeadlines {
     private let limits: APILimits
     private var timer: Scheduled<Void>?
     private(set) var phases = RequestPhases()
+    /// Parts of requests that the decoder has made out of the bytes so far.
+    private(set) var partsRead = 0
 
     init(channel: any Channel, limits: APILimits) {
         self.channel = channel
@@ -68,6 +70,8 @@ final class RequestDeadlines {
         event(&phases)
         if restarts || phases.phase != before { schedule() }
     }
+
+    func notePart() { partsRead &+= 1 }
 
     func stop() {
         timer?.cancel()
@@ -88,27 +92,28 @@ final class RequestDeadlines {
     }
 }
 
-/// Stands before the HTTP decoder and notes that bytes come: the decoder tells only of complete heads.
+/// Stands before the HTTP decoder and notes that bytes come: the decoder tells only of complete heads, and keeps what
+/// it has of a request line without a limit. Bytes that come to nothing end the connection.
 final class ByteArrivals: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
     let deadlines: RequestDeadlines
-    private let headBytesMax: Int
-    private var headBytes = 0
+    private let undecodedBytesMax: Int
+    private var undecodedBytes = 0
 
     init(deadlines: RequestDeadlines, limits: APILimits) {
         self.deadlines = deadlines
-        // The decoder limits the headers but not the request line; generous, for the next request's bytes count too.
-        self.headBytesMax = limits.targetBytesMax + limits.headerBytesMax + 4096
+        self.undecodedBytesMax = limits.targetBytesMax + limits.headerBytesMax + 4096
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard headBytes <= headBytesMax else { return context.close(promise: nil) }
+        guard undecodedBytes <= undecodedBytesMax else { return context.close(promise: nil) }
         deadlines.note { $0.bytesArrived() }
         let count = unwrapInboundIn(data).readableBytes
+        let partsBefore = deadlines.partsRead
         context.fireChannelRead(data)
-        headBytes = deadlines.phases.phase == .head ? headBytes + count : 0
+        undecodedBytes = deadlines.partsRead == partsBefore ? undecodedBytes + count : 0
     }
 
     func channelInactive(context: ChannelHandlerContext) {

@@ -12,9 +12,18 @@ final class RequestGuard: ChannelDuplexHandler {
 
     private let deadlines: RequestDeadlines
     private let limits: APILimits
-    private var isOver = false
+    private var state = State.open
     /// The answer of the request that is being read has begun.
     private var answerHasBegun = false
+
+    private enum State {
+        /// To `ending` by the first improper request.
+        case open
+        /// Nothing more is read; to `over` once the answers before this one are out.
+        case ending(Problem)
+        /// Our side is closed.
+        case over
+    }
 
     init(deadlines: RequestDeadlines, limits: APILimits) {
         self.deadlines = deadlines
@@ -22,12 +31,13 @@ final class RequestGuard: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard !isOver else { return }
+        guard case .open = state else { return }
+        deadlines.notePart()
         switch unwrapInboundIn(data) {
         case .head(let head):
             deadlines.note { $0.headRead() }
             if let problem = objection(to: head) { return end(context, with: problem) }
-            if head.headers.contains(name: "expect"), deadlines.phases.canAnswerNow {
+            if head.headers.contains(name: "expect"), deadlines.phases.answersDue == 0 {
                 let head = HTTPResponseHead(version: head.version, status: .continue)
                 context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
             }
@@ -38,22 +48,24 @@ final class RequestGuard: ChannelDuplexHandler {
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard !isOver else {
+        if case .over = state {
             promise?.fail(ChannelError.ioOnClosedChannel)
             return
         }
+        context.write(data, promise: promise)
         switch unwrapOutboundIn(data) {
         case .head: answerHasBegun = true
         case .body: break
         case .end:
             answerHasBegun = false
             deadlines.note({ $0.answerEnded() }, restarts: true)
+            if case .ending(let problem) = state { end(context, with: problem) }
         }
-        context.write(data, promise: promise)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if let error = error as? HTTPParserError, !isOver { end(context, with: Self.problem(error)) }
+        if let error = error as? HTTPParserError, case .open = state { end(context, with: Self.problem(error)) }
+        // On to whoever reads the body: it must not take a part for the whole.
         context.fireErrorCaught(error)
     }
 
@@ -84,10 +96,16 @@ final class RequestGuard: ChannelDuplexHandler {
         return Problem(.malformedRequest, "The request cannot be read as HTTP/1.1.", next: "Use another HTTP client.")
     }
 
-    /// Answers and closes: first our side, so that the caller can read the answer, then all of it.
+    /// Answers, in its turn, and closes: first our side, so that the caller can read the answer, then all of it.
     private func end(_ context: ChannelHandlerContext, with problem: Problem) {
-        isOver = true
-        guard deadlines.phases.canAnswerNow, !answerHasBegun else { return context.close(promise: nil) }
+        state = .ending(problem)
+        guard deadlines.phases.answersDue <= 0 else { return }
+        guard deadlines.phases.answersDue == 0, !answerHasBegun else {
+            // The request has its answer, or a part of it: there is no place for another.
+            state = .over
+            return context.close(promise: nil)
+        }
+        state = .over
         let body = problem.document.bytes
         var headers = HTTPHeaders([("content-type", Problem.mediaType), ("content-length", "\(body.count)")])
         headers.add(name: "connection", value: "close")
