@@ -149,7 +149,9 @@ extension MetaReading {
             }
         }
         guard case .whatsApp = product else { return ignore(Label.text("field:", field), event: Label.text("", field)) }
-        let isMessages = field.map { !$0.isString || $0.isText("messages") } ?? (value?["messaging_product"] != nil)
+        // Where the field is left out or unreadable, the value tells: only messages and their like name the product.
+        let named = field.flatMap { $0.isString ? $0.isText("messages") : nil }
+        let isMessages = named ?? (value?["messaging_product"] != nil)
         guard let value, value.isObject else {
             if !isMessages { return ignore(Label.text("field:", field), event: Label.text("", field)) }
             return refuse(change, value == nil ? .missingField : .badField, "a change has no value that is an object")
