@@ -185,7 +185,7 @@ relogged AS MATERIALIZED (                          -- and a redriven one hands 
     LEFT JOIN verdicts v ON v.pos = x.journal_pos
     LEFT JOIN webhooks w ON w.pos = x.journal_pos)
 SELECT (SELECT count(*) FROM fence)::integer AS fence,
-       (SELECT array_agg((ord - 1)::integer ORDER BY ord) FROM given WHERE holds IS NOT TRUE) AS stale,
+       (SELECT string_agg((ord - 1)::text, ',' ORDER BY ord) FROM given WHERE holds IS NOT TRUE) AS stale,
        coalesce(sum(v.routed), 0)::integer AS routed, coalesce(sum(v.withheld), 0)::integer AS withheld,
        coalesce(sum(v.held), 0)::integer AS held, coalesce(sum(v.unclaimed), 0)::integer AS unclaimed,
        coalesce(sum(v.duplicate), 0)::integer AS duplicate,

@@ -156,20 +156,25 @@ LANGUAGE sql STABLE AS $$
     SELECT u.*, e.phone_scope, e.id_scope, e.id_kind, e.channel
       FROM unnest(p_n, p_endpoint, p_phone_key, p_account, p_quoted) AS u(n, endpoint_id, pk, account, quoted)
       JOIN gateway.endpoints e ON e.id = u.endpoint_id),
-  who AS MATERIALIZED (
-    SELECT u.n, i.person_id FROM u JOIN gateway.identities i ON i.value = u.pk::text AND i.kind = 'phone'
-       AND i.scope = u.phone_scope AND i.retired_at IS NULL
+  who AS MATERIALIZED (                -- LATERAL: an index probe a row, however young the planner thinks the tables
+    SELECT u.n, i.person_id FROM u CROSS JOIN LATERAL (
+      SELECT x.person_id FROM gateway.identities x WHERE x.value = u.pk::text AND x.kind = 'phone'
+         AND x.scope = u.phone_scope AND x.retired_at IS NULL LIMIT 1) i
     UNION
-    SELECT u.n, i.person_id FROM u JOIN gateway.identities i ON i.value = u.account AND i.kind = u.id_kind
-       AND i.scope = u.id_scope AND i.retired_at IS NULL),
+    SELECT u.n, i.person_id FROM u CROSS JOIN LATERAL (
+      SELECT x.person_id FROM gateway.identities x WHERE x.value = u.account AND x.kind = u.id_kind
+         AND x.scope = u.id_scope AND x.retired_at IS NULL LIMIT 1) i),
   quote AS MATERIALIZED (
-    SELECT u.n, m.conversation_id AS id
-      FROM u JOIN gateway.message_ids x ON x.key = gateway.message_key(u.endpoint_id, u.quoted)
-      JOIN gateway.whatsapp_messages m ON m.sent_at = x.sent_at AND m.id = x.message_id
+    SELECT u.n, m.conversation_id AS id FROM u
+     CROSS JOIN LATERAL (SELECT * FROM gateway.message_ids x
+                          WHERE x.key = gateway.message_key(u.endpoint_id, u.quoted) LIMIT 1) x
+     CROSS JOIN LATERAL (SELECT y.conversation_id FROM gateway.whatsapp_messages y
+                          WHERE y.sent_at = x.sent_at AND y.id = x.message_id LIMIT 1) m
      WHERE u.quoted IS NOT NULL)
   SELECT u.n, q.id IS NOT NULL, c.id, c.landlord_id, c.tenant_id, c.property_id, c.last_message_at, c.last_outbound_at
     FROM u JOIN who w ON w.n = u.n
-    JOIN gateway.whatsapp_conversations c ON c.person_id = w.person_id AND c.channel = u.channel
+   CROSS JOIN LATERAL (SELECT * FROM gateway.whatsapp_conversations x
+                        WHERE x.person_id = w.person_id AND x.channel = u.channel OFFSET 0) c
     LEFT JOIN quote q ON q.n = u.n AND q.id = c.id
    WHERE q.id IS NOT NULL
       OR (c.status <> 'blocked' AND (SELECT gateway.setting('conversation_outlives_lease')::boolean))

@@ -383,21 +383,24 @@ LANGUAGE sql STABLE AS $$
       FROM unnest(p_n, p_endpoint, p_phone_key, p_account) AS u(n, endpoint_id, pk, account)
       JOIN gateway.endpoints e ON e.id = u.endpoint_id),
   keys AS MATERIALIZED (
-    SELECT u.n, u.pk AS key, max(f.moved_at) AS moved_at FROM u
-      LEFT JOIN gateway.identity_feed f ON f.kind = 'phone' AND f.scope = u.phone_scope AND f.value = u.pk::text
-       AND f.moved_at IS NOT NULL
-     WHERE u.pk IS NOT NULL GROUP BY 1, 2
+    SELECT u.n, u.pk AS key, f.moved_at FROM u CROSS JOIN LATERAL (
+      SELECT max(x.moved_at) AS moved_at FROM gateway.identity_feed x
+       WHERE x.kind = 'phone' AND x.scope = u.phone_scope AND x.value = u.pk::text) f
+     WHERE u.pk IS NOT NULL
     UNION
-    SELECT u.n, f.route_key, NULL FROM u
-      JOIN gateway.identity_feed f ON f.kind = 'phone' AND f.scope = u.phone_scope AND f.value = u.pk::text
+    SELECT u.n, f.route_key, NULL FROM u CROSS JOIN LATERAL (
+      SELECT x.route_key FROM gateway.identity_feed x
+       WHERE x.kind = 'phone' AND x.scope = u.phone_scope AND x.value = u.pk::text OFFSET 0) f
      WHERE f.route_key IS NOT NULL
     UNION
-    SELECT u.n, f.route_key, NULL FROM u
-      JOIN gateway.identity_feed f ON f.kind = u.id_kind AND f.scope = u.id_scope AND f.value = u.account
+    SELECT u.n, f.route_key, NULL FROM u CROSS JOIN LATERAL (
+      SELECT x.route_key FROM gateway.identity_feed x
+       WHERE x.kind = u.id_kind AND x.scope = u.id_scope AND x.value = u.account OFFSET 0) f
      WHERE f.route_key IS NOT NULL AND f.route_key IS DISTINCT FROM u.pk)
   SELECT k.n, r.phone_key, r.landlord_id, r.tenant_id, r.lease_id, r.property_id, r.valid_from, r.valid_until,
          r.lease_status = 'active', r.learnt_at
-    FROM keys k JOIN gateway.routes r ON r.phone_key = k.key AND (k.moved_at IS NULL OR r.learnt_at >= k.moved_at)
+    FROM keys k CROSS JOIN LATERAL (SELECT * FROM gateway.routes x WHERE x.phone_key = k.key OFFSET 0) r
+   WHERE k.moved_at IS NULL OR r.learnt_at >= k.moved_at
 $$;
 
 -- The gateway's own endpoints, written at start from its configuration; told to the table in memory by the hint.

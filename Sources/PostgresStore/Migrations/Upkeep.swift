@@ -1,0 +1,17 @@
+package import PostgresClient
+
+/// What the database needs at start and once a day: partitions for the days to come, the end of what has aged out, and
+/// a comparison of the routes with the application's tables.
+package struct Upkeep: Sendable {
+    private let pool: PostgresPool
+
+    package init(_ pool: PostgresPool) { self.pool = pool }
+
+    package func run() async throws(PostgresError) {
+        try await pool.withConnection { connection async throws(PostgresError) in
+            for step in ["ensure_partitions", "apply_retention", "refresh_tenant_landlord_routing"] {
+                try await connection.execute("SELECT gateway.\(step)()", timeout: .seconds(1800))
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+package import Intake
+package import Journal
+import Messaging
+import PostgresClient
+import Routing
+
+/// Records batches with one statement over one connection.
+///
+/// A commit whose answer was lost is found out by the fence: the same batch again finds the checkpoint where it would
+/// have put it, under the same owner, and counts as recorded.
+package struct PostgresRecorder: Recorder {
+    private let session: RecorderSession
+    /// Shown to operators beside the journal.
+    private let host: String?
+
+    package init(_ session: RecorderSession, host: String? = nil) {
+        self.session = session
+        self.host = host
+    }
+
+    package func claim(_ journal: JournalIdentity) async throws(RecorderError) -> Checkpoint {
+        try await RecorderError.mapping { () async throws(PostgresError) in
+            let connection = try await session.open()
+            let row = try await connection.query(
+                Self.claimStatement, [.id(journal.id), .id(journal.owner), PostgresValue(host) { .text($0) }]
+            ).one()
+            return Checkpoint(
+                journal: try row.int32(0), position: JournalPosition(try row.int64(1)), wasKnown: try row.bool(2))
+        }
+    }
+
+    package func record(_ batch: RecordBatch) async throws(RecorderError) -> RecordResult {
+        try await RecorderError.mapping { () async throws(PostgresError) in
+            let connection = try await session.open()
+            let values = RecordBatchParameters(batch).values
+            let row = batch.isRehearsal
+                ? try await connection.rehearse(Self.recordStatement, values).one()
+                : try await connection.query(Self.recordStatement, values).one()
+            if try row.int32(0) == 1 { return .recorded(try Self.outcome(row)) }
+            if let stale = try row.nullableText(1) {
+                return .staleRoutes(try await routes(of: stale.split(separator: ",").compactMap { Int($0) }, in: batch))
+            }
+            return try await refused(batch)
+        }
+    }
+
+    package func redriveRequests(limit: Int) async throws(RecorderError) -> [RedriveRequest] {
+        try await RecorderError.mapping { () async throws(PostgresError) in
+            let connection = try await session.open()
+            _ = try await connection.query(Self.markStatement, [])
+            let rows = try await connection.query(
+                Self.redriveStatement, [.int32(Int32(clamping: limit)), .int64(Self.redriveBytesMax)])
+            return try rows.map(Self.request)
+        }
+    }
+
+    /// Bytes of bodies handed over at once; one always comes.
+    private static let redriveBytesMax: Int64 = 16 << 20
+}
+
+// MARK: What the statement's row means
+
+extension PostgresRecorder {
+    private static func outcome(_ row: PostgresRow) throws(PostgresError) -> RecordOutcome {
+        var counts = VerdictCounts()
+        counts.routed = Int(try row.int32(2))
+        counts.withheld = Int(try row.int32(3))
+        counts.held = Int(try row.int32(4))
+        counts.unclaimed = Int(try row.int32(5))
+        counts.duplicate = Int(try row.int32(6))
+        var outcome = RecordOutcome(counts: counts)
+        outcome.peopleResolved = Int(try row.int32(12))
+        outcome.identityConflicts = Int(try row.int32(13))
+        return outcome
+    }
+
+    /// Nothing was written, and no route is to blame: our own earlier commit, or somebody else's journal.
+    private func refused(_ batch: RecordBatch) async throws(PostgresError) -> RecordResult {
+        let connection = try await session.open()
+        guard let row = try await connection.query(Self.checkpointStatement, [.int32(batch.journal)]).first else {
+            return .fenced(nil)
+        }
+        let position = JournalPosition(try row.int64(0))
+        let isOurs = try row.nullableID(1) == batch.owner
+        guard isOurs, position == batch.upTo, batch.after < batch.upTo else {
+            return .fenced(Checkpoint(journal: batch.journal, position: position, wasKnown: true))
+        }
+        return .recorded(try await earlierOutcome(of: batch))
+    }
+
+    /// The verdicts of a batch that was committed without our hearing of it.
+    private func earlierOutcome(of batch: RecordBatch) async throws(PostgresError) -> RecordOutcome {
+        let times = batch.webhooks.map(\.envelope.receivedAt)
+        guard let first = times.min(), let last = times.max() else { return RecordOutcome(counts: VerdictCounts()) }
+        let row = try await session.open().query(
+            Self.verdictsStatement,
+            [.int32(batch.journal), .int64(batch.after.value), .int64(batch.upTo.value), .time(first), .time(last)]
+        ).one()
+        var counts = VerdictCounts()
+        counts.routed = Int(try row.int64(0))
+        counts.withheld = Int(try row.int64(1))
+        counts.held = Int(try row.int64(2))
+        counts.unclaimed = Int(try row.int64(3))
+        counts.duplicate = Int(try row.int64(4))
+        return RecordOutcome(counts: counts)
+    }
+
+    /// What the senders of these messages can be routed by now.
+    private func routes(of messages: [Int], in batch: RecordBatch) async throws(PostgresError) -> [StaleRoute] {
+        var number = PostgresArrayBuilder(.int4)
+        var endpoint = PostgresArrayBuilder(.uuid)
+        var phoneKey = PostgresArrayBuilder(.int8)
+        var account = PostgresArrayBuilder(.text)
+        for index in messages {
+            let recorded = batch.messages[index]
+            number.append(int32: Int32(index))
+            endpoint.append(id: recorded.endpoint.id)
+            phoneKey.append(int64: recorded.message.sender.phone.map { Int64(clamping: $0.key.value) })
+            account.append(text: recorded.message.sender.accountID)
+        }
+        let rows = try await session.open().query(
+            Self.routesStatement, [number.value, endpoint.value, phoneKey.value, account.value])
+        var found: [Int: [Route]] = [:]
+        for row in rows { found[Int(try row.int32(0)), default: []].append(try Self.route(row)) }
+        return messages.map { StaleRoute(message: $0, routes: found[$0] ?? []) }
+    }
+
+    private static func route(_ row: PostgresRow) throws(PostgresError) -> Route {
+        Route(
+            key: PhoneKey(folded: UInt64(clamping: try row.int64(1))), landlordID: try row.id(2), tenantID: try row.id(3),
+            leaseID: try row.id(4), propertyID: try row.nullableID(5), validFrom: try row.nullableDay(6),
+            validUntil: try row.nullableDay(7), isActive: try row.bool(8), learntAt: try row.time(9))
+    }
+
+    private static func request(_ row: PostgresRow) throws(PostgresError) -> RedriveRequest {
+        let source = try row.text(3)
+        return RedriveRequest(
+            id: try row.int64(0), position: JournalPosition(try row.int64(1)), index: Int(try row.int32(2)),
+            source: WebhookSource.allCases.first { $0.name == source } ?? .meta, receivedAt: try row.time(4),
+            payload: try row.bytes(5))
+    }
+}
+
+// MARK: Statements
+
+extension PostgresRecorder {
+    private static let recordStatement = PostgresStatement(
+        name: "record_batch", sql: String(decoding: PackageResources.record_batch_sql, as: UTF8.self))
+
+    private static let claimStatement = PostgresStatement(
+        name: "claim_journal",
+        sql: "SELECT journal_id, position, was_known FROM gateway.claim_journal($1::uuid, $2::uuid, $3::text)")
+
+    private static let checkpointStatement = PostgresStatement(
+        name: "checkpoint",
+        sql: "SELECT position, owner FROM gateway.journal_checkpoints WHERE journal_id = $1::integer")
+
+    private static let verdictsStatement = PostgresStatement(
+        name: "batch_verdicts",
+        sql: """
+            SELECT coalesce(sum(routed), 0), coalesce(sum(withheld), 0), coalesce(sum(held), 0),
+                   coalesce(sum(unclaimed), 0), coalesce(sum(duplicate), 0)
+              FROM gateway.webhook_log
+             WHERE journal_id = $1::integer AND journal_pos > $2::bigint AND journal_pos <= $3::bigint
+               AND received_at BETWEEN $4::timestamptz AND $5::timestamptz
+            """)
+
+    private static let routesStatement = PostgresStatement(
+        name: "sender_routes",
+        sql: """
+            SELECT n, phone_key, landlord_id, tenant_id, lease_id, property_id, valid_from, valid_until, is_active, learnt_at
+              FROM gateway.sender_routes($1::integer[], $2::uuid[], $3::bigint[], $4::text[])
+            """)
+
+    private static let markStatement = PostgresStatement(
+        name: "redrive_known_endpoints", sql: "SELECT gateway.redrive_known_endpoints()")
+
+    private static let redriveStatement = PostgresStatement(
+        name: "redrive_requests",
+        sql: """
+            SELECT id, journal_pos, idx, source, received_at, payload FROM (
+              SELECT u.id, u.journal_pos, u.idx, u.source, u.received_at, p.payload, u.redrive_requested_at,
+                     sum(octet_length(p.payload)) OVER w - octet_length(p.payload) AS before
+                FROM (SELECT * FROM gateway.parked_updates WHERE redrive_requested_at IS NOT NULL
+                       ORDER BY redrive_requested_at, id LIMIT $1::integer) u
+                JOIN gateway.parked_payloads p ON p.hash = u.hash
+              WINDOW w AS (ORDER BY u.redrive_requested_at, u.id)) x
+             WHERE before < $2::bigint ORDER BY redrive_requested_at, id
+            """)
+}
+
+extension PostgresConnection {
+    /// Runs a statement, and undoes it.
+    fileprivate func rehearse(
+        _ statement: PostgresStatement, _ values: [PostgresValue]
+    ) throws(PostgresError) -> PostgresRows {
+        try begin()
+        defer { rollback() }
+        return try query(statement, values)
+    }
+}
+
+extension RecorderError {
+    /// Runs `body`, and sorts what it throws by whose fault it is.
+    static func mapping<Value>(
+        _ body: () async throws(PostgresError) -> Value
+    ) async throws(RecorderError) -> Value {
+        do {
+            return try await body()
+        } catch {
+            throw RecorderError(error)
+        }
+    }
+
+    /// Data errors: what the client library calls so, a value that is missing where one must be, nesting too deep.
+    init(_ error: PostgresError) {
+        let isData = error.isDataError || error.sqlState == "23502" || error.sqlState == "54001"
+        self = isData
+            ? .dataRejected(sqlState: error.sqlState ?? "", detail: error.description)
+            : .unavailable(error.description)
+    }
+}

@@ -1,0 +1,212 @@
+import Intake
+import Journal
+import Messaging
+import PostgresClient
+import Routing
+
+/// A batch as the parameters of `record_batch.sql`, `$1` to `$54`.
+struct RecordBatchParameters {
+    let values: [PostgresValue]
+
+    init(_ batch: RecordBatch) {
+        let parked = ParkedColumns(batch.parked)
+        var redriven = PostgresArrayBuilder(.int8)
+        for id in batch.redriven { redriven.append(int64: id) }
+        values =
+            MessageColumns(batch).values + WebhookColumns(batch.webhooks).values + StatusColumns(batch.statuses).values
+            + parked.values + [
+                redriven.value, .int32(batch.journal), .id(batch.owner), .int64(batch.after.value),
+                .int64(batch.upTo.value),
+            ]
+    }
+}
+
+/// `$1` to `$21`.
+private struct MessageColumns {
+    private var id = PostgresArrayBuilder(.uuid)
+    private var endpoint = PostgresArrayBuilder(.uuid)
+    private var providerID = PostgresArrayBuilder(.text)
+    private var phone = PostgresArrayBuilder(.int8)
+    private var phoneKey = PostgresArrayBuilder(.int8)
+    private var account = PostgresArrayBuilder(.text)
+    private var parent = PostgresArrayBuilder(.text)
+    private var landlord = PostgresArrayBuilder(.uuid)
+    private var tenant = PostgresArrayBuilder(.uuid)
+    private var property = PostgresArrayBuilder(.uuid)
+    private var lease = PostgresArrayBuilder(.uuid)
+    private var routeKey = PostgresArrayBuilder(.int8)
+    private var conversation = PostgresArrayBuilder(.uuid)
+    private var held = PostgresArrayBuilder(.bool)
+    private var sentAt = PostgresArrayBuilder(.timestamptz)
+    private var type = PostgresArrayBuilder(.text)
+    private var body = PostgresArrayBuilder(.text)
+    private var quoted = PostgresArrayBuilder(.text)
+    private var raw = PostgresArrayBuilder(.bytea)
+    private var metadata = PostgresArrayBuilder(.text)
+    private var position = PostgresArrayBuilder(.int8)
+
+    var values: [PostgresValue] {
+        [
+            id.value, endpoint.value, providerID.value, phone.value, phoneKey.value, account.value, parent.value,
+            landlord.value, tenant.value, property.value, lease.value, routeKey.value, conversation.value, held.value,
+            sentAt.value, type.value, body.value, quoted.value, raw.value, metadata.value, position.value,
+        ]
+    }
+
+    init(_ batch: RecordBatch) {
+        for recorded in batch.messages { append(recorded, generation: batch.tableGeneration) }
+    }
+
+    private mutating func append(_ recorded: RecordedMessage, generation: UInt64) {
+        let message = recorded.message
+        id.append(id: recorded.id)
+        endpoint.append(id: recorded.endpoint.id)
+        providerID.append(text: message.id)
+        phone.append(int64: message.sender.phone.map { Int64(clamping: $0.digits) })
+        phoneKey.append(int64: message.sender.phone.map { Int64(clamping: $0.key.value) })
+        account.append(text: message.sender.accountID)
+        parent.append(text: message.sender.parentAccountID)
+        sentAt.append(time: recorded.sentAt)
+        type.append(text: message.type)
+        body.append(text: message.body)
+        quoted.append(text: message.quotedMessageID)
+        raw.append(bytea: message.raw)
+        position.append(int64: recorded.position.value)
+        append(recorded.destination)
+        metadata.append(text: recorded.destination.metadata(generation: generation))
+    }
+
+    private mutating func append(_ destination: RecordedMessage.Destination) {
+        var place: (landlord: UniqueID?, tenant: UniqueID?, property: UniqueID?) = (nil, nil, nil)
+        var candidate: Candidate?
+        var thread: ThreadReference?
+        var isHeld = false
+        switch destination {
+        case .lease(let by, _):
+            candidate = by
+            place = (by.landlordID, by.tenantID, by.propertyID)
+        case .thread(let into, _):
+            thread = into
+            place = (into.landlordID, into.tenantID, into.propertyID)
+        case .held: isHeld = true
+        case .unclaimed: break
+        }
+        landlord.append(id: place.landlord)
+        tenant.append(id: place.tenant)
+        property.append(id: place.property)
+        lease.append(id: candidate?.leaseID)
+        routeKey.append(int64: candidate.map { Int64(clamping: $0.routeKey.value) })
+        conversation.append(id: thread?.conversationID)
+        held.append(bool: isHeld)
+    }
+}
+
+extension RecordedMessage.Destination {
+    /// `routing_metadata`: why the message went where it went. Ids alone, so nothing in it needs escaping.
+    func metadata(generation: UInt64) -> String {
+        switch self {
+        case .lease(let candidate, let rung):
+            return "{\"rung\":\"\(rung.rawValue)\",\"table\":\(generation),\"lease\":\"\(candidate.leaseID)\"}"
+        case .thread(_, let rung): return "{\"rung\":\"\(rung.rawValue)\",\"table\":\(generation)}"
+        case .held(let candidates):
+            let choices = candidates.map { candidate in
+                let property = candidate.propertyID.map { ",\"property\":\"\($0)\"" } ?? ""
+                return "{\"landlord\":\"\(candidate.landlordID)\",\"tenant\":\"\(candidate.tenantID)\","
+                    + "\"lease\":\"\(candidate.leaseID)\"\(property)}"
+            }
+            return "{\"rung\":\"held\",\"table\":\(generation),\"candidates\":[\(choices.joined(separator: ","))]}"
+        case .unclaimed: return "{\"rung\":\"unclaimed\",\"table\":\(generation)}"
+        }
+    }
+}
+
+/// `$22` to `$30`.
+private struct WebhookColumns {
+    let values: [PostgresValue]
+
+    init(_ webhooks: [RecordedWebhook]) {
+        var position = PostgresArrayBuilder(.int8)
+        var receivedAt = PostgresArrayBuilder(.timestamptz)
+        var source = PostgresArrayBuilder(.text)
+        var event = PostgresArrayBuilder(.text)
+        var payload = PostgresArrayBuilder(.bytea)
+        var counts = [PostgresArrayBuilder](repeating: PostgresArrayBuilder(.int4), count: 4)
+        for webhook in webhooks {
+            position.append(int64: webhook.position.value)
+            receivedAt.append(time: webhook.envelope.receivedAt)
+            source.append(text: webhook.envelope.source.name)
+            event.append(text: webhook.event)
+            payload.append(bytea: webhook.envelope.body)
+            for (index, count) in [webhook.updates, webhook.statuses, webhook.ignored, webhook.parked].enumerated() {
+                counts[index].append(int32: Int32(clamping: count))
+            }
+        }
+        values = [position, receivedAt, source, event, payload].map(\.value) + counts.map(\.value)
+    }
+}
+
+/// `$31` to `$39`.
+private struct StatusColumns {
+    let values: [PostgresValue]
+
+    init(_ statuses: [RecordedStatus]) {
+        var endpoint = PostgresArrayBuilder(.uuid)
+        var providerID = PostgresArrayBuilder(.text)
+        var status = PostgresArrayBuilder(.text)
+        var at = PostgresArrayBuilder(.timestamptz)
+        var code = PostgresArrayBuilder(.int4)
+        var detail = PostgresArrayBuilder(.text)
+        var pricing = PostgresArrayBuilder(.text)
+        var ours = PostgresArrayBuilder(.uuid)
+        var oursAt = PostgresArrayBuilder(.timestamptz)
+        for recorded in statuses {
+            let update = recorded.status
+            endpoint.append(id: recorded.endpointID)
+            providerID.append(text: update.messageID)
+            status.append(text: update.status.rawValue)
+            at.append(time: update.at)
+            code.append(int32: update.errorCode)
+            detail.append(text: update.errorDetail)
+            pricing.append(text: update.pricing)
+            ours.append(id: update.correlation?.id)
+            oursAt.append(time: update.correlation?.sentAt)
+        }
+        values = [endpoint, providerID, status, at, code, detail, pricing, ours, oursAt].map(\.value)
+    }
+}
+
+/// `$40` to `$49`. A body that parks several updates travels once.
+private struct ParkedColumns {
+    let values: [PostgresValue]
+
+    init(_ updates: [ParkedUpdate]) {
+        var position = PostgresArrayBuilder(.int8)
+        var index = PostgresArrayBuilder(.int4)
+        var receivedAt = PostgresArrayBuilder(.timestamptz)
+        var source = PostgresArrayBuilder(.text)
+        var reason = PostgresArrayBuilder(.text)
+        var detail = PostgresArrayBuilder(.text)
+        var endpointKind = PostgresArrayBuilder(.text)
+        var endpointProviderID = PostgresArrayBuilder(.text)
+        var body = PostgresArrayBuilder(.int4)
+        var bodies = PostgresArrayBuilder(.bytea)
+        var numbers: [Int64: Int32] = [:]
+        for update in updates {
+            let number = numbers[update.position.value] ?? Int32(numbers.count + 1)
+            if numbers.updateValue(number, forKey: update.position.value) == nil { bodies.append(bytea: update.payload) }
+            position.append(int64: update.position.value)
+            index.append(int32: Int32(clamping: update.index))
+            receivedAt.append(time: update.receivedAt)
+            source.append(text: update.source.name)
+            reason.append(text: update.reason)
+            detail.append(text: update.detail)
+            endpointKind.append(text: update.endpoint?.kind.rawValue)
+            endpointProviderID.append(text: update.endpoint?.providerID)
+            body.append(int32: number)
+        }
+        let columns = [
+            position, index, receivedAt, source, reason, detail, endpointKind, endpointProviderID, body, bodies,
+        ]
+        values = columns.map(\.value)
+    }
+}
