@@ -73,7 +73,9 @@ struct Redaction {
     func apply(to text: String) -> String {
         var clean = Self.replace(token, in: text, with: "‹secret›")
         if case .phone(let number) = recipient {
-            clean = Self.replace(String(number.digits), in: clean, with: number.masked)
+            for digits in ["+\(number.digits)", "\(number.digits)"] {
+                clean = Self.replace(digits, in: clean, with: number.masked)
+            }
         }
         return String(String.UnicodeScalarView(clean.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
     }

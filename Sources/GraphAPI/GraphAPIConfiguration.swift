@@ -9,9 +9,9 @@ package struct GraphAPIConfiguration: Sendable {
     package let accessToken: Secret
     /// When given, every call carries `appsecret_proof`: a stolen token alone is then of no use.
     package let appSecret: Secret?
-    package var connectTimeoutSeconds: Int64
+    package var connectTimeoutMilliseconds: Int64
     /// For one whole call. An outbox claim has to hold more than twice as long.
-    package var callTimeoutSeconds: Int64
+    package var callTimeoutMilliseconds: Int64
     /// A PEM file with an authority to trust beside the system's, for a sandbox with TLS.
     package var trustRootFile: String?
     /// Connections kept to the API at once; calls beyond it wait.
@@ -19,7 +19,7 @@ package struct GraphAPIConfiguration: Sendable {
 
     package init(
         baseURL: String, version: String, accessToken: Secret, appSecret: Secret? = nil,
-        connectTimeoutSeconds: Int64 = 5, callTimeoutSeconds: Int64 = 30, trustRootFile: String? = nil,
+        connectTimeoutMilliseconds: Int64 = 5_000, callTimeoutMilliseconds: Int64 = 30_000, trustRootFile: String? = nil,
         connectionsMax: Int = 64
     ) throws(GraphAPIConfigurationError) {
         self.baseURL = try Self.checked(baseURL: baseURL)
@@ -29,8 +29,8 @@ package struct GraphAPIConfiguration: Sendable {
         self.version = version
         self.accessToken = accessToken
         self.appSecret = appSecret
-        self.connectTimeoutSeconds = connectTimeoutSeconds
-        self.callTimeoutSeconds = callTimeoutSeconds
+        self.connectTimeoutMilliseconds = connectTimeoutMilliseconds
+        self.callTimeoutMilliseconds = callTimeoutMilliseconds
         self.trustRootFile = trustRootFile
         self.connectionsMax = connectionsMax
     }

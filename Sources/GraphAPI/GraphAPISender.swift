@@ -36,7 +36,7 @@ package struct GraphAPISender: Delivery.Sender {
         client.tlsConfiguration = tls
         client.redirectConfiguration = .disallow
         client.timeout = .init(
-            connect: .seconds(configuration.connectTimeoutSeconds), read: .seconds(configuration.callTimeoutSeconds))
+            connect: .milliseconds(configuration.connectTimeoutMilliseconds), read: .milliseconds(configuration.callTimeoutMilliseconds))
         client.httpVersion = .http1Only
         // A failed connection is ours to judge and to repeat, not the client's.
         client.connectionPool.retryConnectionEstablishment = false
@@ -92,7 +92,7 @@ package struct GraphAPISender: Delivery.Sender {
         request.headers.add(name: "Content-Type", value: "application/json")
         request.headers.add(name: "Accept", value: "application/json")
         request.body = .stream(upload, length: .known(Int64(upload.count)))
-        let response = try await client.execute(request, timeout: .seconds(configuration.callTimeoutSeconds))
+        let response = try await client.execute(request, timeout: .milliseconds(configuration.callTimeoutMilliseconds))
         var body: [UInt8]?
         do {
             let buffer = try await response.body.collect(upTo: Self.responseBytesMax)

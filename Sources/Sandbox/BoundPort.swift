@@ -10,13 +10,16 @@ final class BoundPort: Sendable {
     private let state = Mutex(State.pending([]))
 
     /// The first call counts.
-    func settle(_ result: Result<Int, TwinError>) {
-        let waiting = state.withLock { state -> [CheckedContinuation<Int, any Error>] in
-            guard case .pending(let waiting) = state else { return [] }
+    /// - Returns: whether this was it.
+    func settle(_ result: Result<Int, TwinError>) -> Bool {
+        let waiting = state.withLock { state -> [CheckedContinuation<Int, any Error>]? in
+            guard case .pending(let waiting) = state else { return nil }
             state = .settled(result)
             return waiting
         }
+        guard let waiting else { return false }
         for continuation in waiting { continuation.resume(with: result.mapError { $0 }) }
+        return true
     }
 
     func value() async throws -> Int {

@@ -145,7 +145,7 @@ extension MetaTwin {
         case .error(let error):
             throw error
         case .slow(let delay):
-            try? await Task.sleep(for: delay)
+            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: delay) }
             accept(message, failingWith: nil)
         case .timeout(let isAccepted):
             take(isAccepted)

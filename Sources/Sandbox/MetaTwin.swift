@@ -37,24 +37,42 @@ package final class MetaTwin: Service {
             configuration: ApplicationConfiguration(
                 address: .hostname("127.0.0.1", port: configuration.port), serverName: nil),
             onServerRunning: { [port] channel in
-                port.settle(.success(channel.localAddress?.port ?? 0))
+                _ = port.settle(.success(channel.localAddress?.port ?? 0))
             },
             logger: logger)
         let outcome = await withTaskGroup(of: Void.self, returning: Result<Void, any Error>.self) { group in
             group.addTask { await self.workInBackground() }
-            let outcome: Result<Void, any Error>
-            do { outcome = .success(try await application.run()) } catch { outcome = .failure(error) }
+            let outcome = await self.serve(application)
             group.cancelAll()
             return outcome
         }
         await poster.shutdown()
-        guard case .failure(let error) = outcome, !(error is CancellationError) else {
-            port.settle(.failure(.stopped))
-            return
+        switch outcome {
+        case .success:
+            _ = port.settle(.failure(.stopped))
+        case .failure(let error):
+            let failure = TwinError.cannotListen(port: configuration.port, cause: "\(error)")
+            throw port.settle(.failure(failure)) ? failure : error
         }
-        let failure = TwinError.cannotListen(port: configuration.port, cause: "\(error)")
-        port.settle(.failure(failure))
-        throw failure
+    }
+
+    /// Serves until shutdown or cancellation, and ends gracefully in both cases: cutting the listener off while it accepts a
+    /// connection is a trap in NIO's asynchronous channels.
+    private func serve(_ application: some ApplicationProtocol) async -> Result<Void, any Error> {
+        var limits = ServiceGroupConfiguration(services: [application], logger: logger)
+        limits.maximumGracefulShutdownDuration = .seconds(5)
+        let group = ServiceGroup(configuration: limits)
+        let run = Task { try await group.run() }
+        let stop: @Sendable () -> Void = { Task { await group.triggerGracefulShutdown() } }
+        return await withTaskCancellationHandler {
+            await withGracefulShutdownHandler {
+                await run.result
+            } onGracefulShutdown: {
+                stop()
+            }
+        } onCancel: {
+            stop()
+        }
     }
 
     /// Runs something beside the requests: statuses, repeated webhooks.

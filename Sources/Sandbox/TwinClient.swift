@@ -83,13 +83,20 @@ package struct TwinClient: Sendable {
         request.method = .POST
         request.headers.add(name: "Content-Type", value: "application/json")
         request.body = .bytes(ByteBuffer(bytes: body))
+        // The client's own repetitions would keep a person waiting for a twin that is not there.
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.retryConnectionEstablishment = false
+        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        let outcome: Result<(status: Int, body: [UInt8]), Failure>
         do {
-            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
+            let response = try await client.execute(request, timeout: .seconds(30))
             let answer = try await response.body.collect(upTo: 1 << 20)
-            return (Int(response.status.code), Array(answer.readableBytesView))
+            outcome = .success((Int(response.status.code), Array(answer.readableBytesView)))
         } catch {
-            throw .unreachable(
-                port: port, cause: (error as? HTTPClientError)?.shortDescription ?? "connection refused")
+            let cause = (error as? HTTPClientError)?.shortDescription ?? "connection refused"
+            outcome = .failure(.unreachable(port: port, cause: cause))
         }
+        try? await client.shutdown()
+        return try outcome.get()
     }
 }
