@@ -1,6 +1,9 @@
 import AsyncHTTPClient
 import Conversations
+import Crypto
 import GatewayTesting
+import Hummingbird
+import HummingbirdTesting
 import Logging
 import Messaging
 import NIOCore
@@ -114,6 +117,25 @@ import Testing
 
     @Test("The keys behind a JWKS address are fetched over HTTP")
     func jwksOverHTTP() async throws {
+        let key = P256.Signing.PrivateKey()
+        let set: JSON = ["keys": [PublishedKeysTests.jwk(key, id: "k1")]]
+        let router = Router()
+        router.get("jwks.json") { _, _ in Response(json: set) }
+        let logger = APIFixture().logger
+        let token = try HandmadeToken.es256(key: key, id: "k1", claims: HandmadeToken.claims())
+        let verifier = try await Application(router: router, logger: logger).test(.live) { client in
+            let url = "http://localhost:\(client.port ?? 0)/jwks.json"
+            let keys = PublishedKeys(url: url, client: .shared, clock: { APIFixture.now }, logger: logger)
+            let verifier = TokenVerifier(expectations: .init(secret: nil), publishedKeys: keys)
+            _ = try await verifier.verify(token, at: APIFixture.now)
+            return verifier
+        }
+        // The address is gone with its server; the key is not.
+        #expect(try await verifier.verify(token, at: APIFixture.now).userID == APIFixture.ada)
+    }
+
+    @Test("An address that gives no keys is named in the log with what it gave")
+    func jwksWithoutKeys() async throws {
         let certificate = try TestCertificate(name: "one")
         let context = certificate.context
         let client = Self.client(trusting: certificate)

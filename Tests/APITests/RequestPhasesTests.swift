@@ -11,17 +11,17 @@ import Testing
     @Test("One request passes through head, body and answer to idle")
     func oneRequest() {
         var phases = RequestPhases()
-        phases.bytesArrived()
+        phases.bytesArrived(withLineEnd: true)
         #expect(phases.phase == .head)
         phases.headRead()
         #expect(phases.phase == .body)
-        phases.bytesArrived()
+        phases.bytesArrived(withLineEnd: true)
         #expect(phases.phase == .body)
         phases.endRead()
         #expect(phases.phase == .answer)
         phases.answerEnded()
         #expect(phases.phase == .idle)
-        phases.bytesArrived()
+        phases.bytesArrived(withLineEnd: true)
         #expect(phases.phase == .head)
     }
 
@@ -41,7 +41,7 @@ import Testing
         var phases = RequestPhases()
         phases.headRead()
         phases.endRead()
-        phases.bytesArrived()
+        phases.bytesArrived(withLineEnd: true)
         phases.headRead()
         #expect(phases.phase == .answer)
         #expect(phases.answersDue == 1)
@@ -56,7 +56,7 @@ import Testing
         phases.headRead()
         phases.lastAnswerSent()
         #expect(phases.phase == .linger)
-        phases.bytesArrived()
+        phases.bytesArrived(withLineEnd: true)
         #expect(phases.phase == .linger)
     }
 }

@@ -35,7 +35,7 @@ struct ConnectionSetup: ServerChildChannel {
             let pipeline = channel.pipeline.syncOperations
             if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls())) }
             let deadlines = RequestDeadlines(channel: channel, limits: limits)
-            try pipeline.addHandler(ByteArrivals(deadlines: deadlines, limits: limits))
+            try pipeline.addHandler(ByteArrivals(deadlines: deadlines))
         }.flatMap {
             base.setup(channel: channel, logger: logger)
         }.flatMapThrowing { value in

@@ -22,6 +22,8 @@ struct RequestPhases: Sendable {
     private var answersEnded = 0
     private var headHasBegun = true
     private var isOver = false
+    /// Not a line of the request under way is complete: what is too long then is its target.
+    private(set) var isInRequestLine = true
 
     /// Answers that must go before one to the request that is being read; negative where that one has its answer.
     var answersDue: Int { endsRead - answersEnded }
@@ -33,7 +35,10 @@ struct RequestPhases: Sendable {
         return headHasBegun ? .head : .idle
     }
 
-    mutating func bytesArrived() { headHasBegun = headHasBegun || endsRead == headsRead }
+    mutating func bytesArrived(withLineEnd hasLineEnd: Bool) {
+        headHasBegun = headHasBegun || endsRead == headsRead
+        isInRequestLine = isInRequestLine && !hasLineEnd
+    }
 
     mutating func headRead() {
         headsRead += 1
@@ -43,6 +48,7 @@ struct RequestPhases: Sendable {
     mutating func endRead() {
         endsRead += 1
         headHasBegun = false
+        isInRequestLine = true
     }
 
     mutating func answerEnded() { answersEnded += 1 }
@@ -55,8 +61,6 @@ final class RequestDeadlines {
     private let limits: APILimits
     private var timer: Scheduled<Void>?
     private(set) var phases = RequestPhases()
-    /// Parts of requests that the decoder has made out of the bytes so far.
-    private(set) var partsRead = 0
 
     init(channel: any Channel, limits: APILimits) {
         self.channel = channel
@@ -70,8 +74,6 @@ final class RequestDeadlines {
         event(&phases)
         if restarts || phases.phase != before { schedule() }
     }
-
-    func notePart() { partsRead &+= 1 }
 
     func stop() {
         timer?.cancel()
@@ -92,28 +94,19 @@ final class RequestDeadlines {
     }
 }
 
-/// Stands before the HTTP decoder and notes that bytes come: the decoder tells only of complete heads, and keeps what
-/// it has of a request line without a limit. Bytes that come to nothing end the connection.
+/// Stands before the HTTP decoder and notes that bytes come: the decoder tells only of complete heads.
 final class ByteArrivals: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
     let deadlines: RequestDeadlines
-    private let undecodedBytesMax: Int
-    private var undecodedBytes = 0
 
-    init(deadlines: RequestDeadlines, limits: APILimits) {
-        self.deadlines = deadlines
-        self.undecodedBytesMax = limits.targetBytesMax + limits.headerBytesMax + 4096
-    }
+    init(deadlines: RequestDeadlines) { self.deadlines = deadlines }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard undecodedBytes <= undecodedBytesMax else { return context.close(promise: nil) }
-        deadlines.note { $0.bytesArrived() }
-        let count = unwrapInboundIn(data).readableBytes
-        let partsBefore = deadlines.partsRead
+        let hasLineEnd = unwrapInboundIn(data).readableBytesView.contains(UInt8(ascii: "\n"))
+        deadlines.note { $0.bytesArrived(withLineEnd: hasLineEnd) }
         context.fireChannelRead(data)
-        undecodedBytes = deadlines.partsRead == partsBefore ? undecodedBytes + count : 0
     }
 
     func channelInactive(context: ChannelHandlerContext) {

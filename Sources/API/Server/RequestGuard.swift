@@ -32,7 +32,6 @@ final class RequestGuard: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard case .open = state else { return }
-        deadlines.notePart()
         switch unwrapInboundIn(data) {
         case .head(let head):
             deadlines.note { $0.headRead() }
@@ -64,17 +63,13 @@ final class RequestGuard: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if let error = error as? HTTPParserError, case .open = state { end(context, with: Self.problem(error)) }
+        if let error = error as? HTTPParserError, case .open = state { end(context, with: problem(error)) }
         // On to whoever reads the body: it must not take a part for the whole.
         context.fireErrorCaught(error)
     }
 
     private func objection(to head: HTTPRequestHead) -> Problem? {
-        if head.uri.utf8.count > limits.targetBytesMax {
-            return Problem(
-                .targetTooLong, "The request target has more than \(limits.targetBytesMax) bytes.",
-                next: "Send only limit and cursor in the query.")
-        }
+        if head.uri.utf8.count > limits.targetBytesMax { return targetTooLong }
         if head.uri.utf8.first != UInt8(ascii: "/") {
             return Problem(
                 .malformedRequest, "The request target is not a path.", next: "Send a path that begins with /.")
@@ -89,8 +84,15 @@ final class RequestGuard: ChannelDuplexHandler {
         return nil
     }
 
-    private static func problem(_ error: HTTPParserError) -> Problem {
+    private var targetTooLong: Problem {
+        Problem(
+            .targetTooLong, "The request target has more than \(limits.targetBytesMax) bytes.",
+            next: "Send only limit and cursor in the query.")
+    }
+
+    private func problem(_ error: HTTPParserError) -> Problem {
         if error == .headerOverflow {
+            if deadlines.phases.isInRequestLine { return targetTooLong }
             return Problem(.headersTooLarge, "The headers are larger or more than is allowed.", next: "Send fewer.")
         }
         return Problem(.malformedRequest, "The request cannot be read as HTTP/1.1.", next: "Use another HTTP client.")
