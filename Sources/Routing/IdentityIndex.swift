@@ -1,6 +1,7 @@
 import Messaging
 
-/// What identities say beyond their own digits: which keys a person's routes may be filed under, and who has left a number.
+/// What identities say beyond their own digits: which keys a person's routes may be filed under, and who has left a
+/// number.
 struct IdentityIndex: Sendable {
     /// Routes filed under `key` may be this person's.
     struct Link: Hashable, Sendable {

@@ -25,9 +25,11 @@ struct LeaseTerm: Hashable, Sendable {
     private static let origin: Int32 = -25_567
 
     init(from: CalendarDay?, until: CalendarDay?) {
-        first = from.map { UInt16(clamping: max(1, Int64($0.daysSince1970) - Int64(Self.origin) + 1)) } ?? 0
-        last = until.map { UInt16(clamping: min(Int64(UInt16.max) - 1, Int64($0.daysSince1970) - Int64(Self.origin))) } ?? .max
+        first = from.map { UInt16(clamping: max(1, Self.days($0) + 1)) } ?? 0
+        last = until.map { UInt16(clamping: min(Int(UInt16.max) - 1, Self.days($0))) } ?? .max
     }
+
+    private static func days(_ day: CalendarDay) -> Int { Int(day.daysSince1970) - Int(origin) }
 
     var from: CalendarDay? {
         first == 0 ? nil : CalendarDay(daysSince1970: Self.origin + Int32(first) - 1)
@@ -63,7 +65,7 @@ extension Candidate {
     /// The candidate a lease makes.
     public init(_ route: Route) {
         self.init(
-            landlordID: route.landlordID, tenantID: route.tenantID, leaseID: route.leaseID, propertyID: route.propertyID,
-            routeKey: route.key)
+            landlordID: route.landlordID, tenantID: route.tenantID, leaseID: route.leaseID,
+            propertyID: route.propertyID, routeKey: route.key)
     }
 }

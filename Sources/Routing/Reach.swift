@@ -21,6 +21,13 @@ struct Reach: Hashable, Sendable {
 extension IdentityIndex {
     /// Every key whose leases may be this sender's, each reach once.
     func forEachReach(phone: PhoneKey?, account: AccountIdentity?, phoneScope: String, _ body: (Reach) -> Void) {
+        let links = account.map(links(of:)) ?? []
+        let facts = phone.flatMap { self.facts(of: $0, scope: phoneScope) }
+        if facts == nil, links.isEmpty {
+            // Nearly every sender: a number, and nothing beyond it.
+            if let phone { body(Reach(key: phone)) }
+            return
+        }
         var seen: [Reach] = []
         func visit(_ reach: Reach) {
             guard !seen.contains(reach) else { return }
@@ -28,13 +35,10 @@ extension IdentityIndex {
             body(reach)
         }
         if let phone {
-            let facts = facts(of: phone, scope: phoneScope)
             visit(reach(phone, heldBy: facts?.links.first?.personID, facts: facts))
             for link in facts?.links ?? [] { visit(reach(link, phoneScope: phoneScope)) }
         }
-        if let account {
-            for link in links(of: account) { visit(reach(link, phoneScope: phoneScope)) }
-        }
+        for link in links { visit(reach(link, phoneScope: phoneScope)) }
     }
 
     private func reach(_ link: Link, phoneScope: String) -> Reach {

@@ -41,17 +41,20 @@ public struct Resolver: Sendable {
     /// What the table alone says about a message.
     public func firstPass(_ message: InboundMessage, at endpoint: Endpoint) -> FirstPass {
         let candidates = table.candidates(
-            phone: message.sender.phone?.key, account: message.sender.account(at: endpoint), endpoint: endpoint, today: today)
+            phone: message.sender.phone?.key, account: message.sender.account(at: endpoint), endpoint: endpoint,
+            today: today)
         return firstPass(candidates, message, at: endpoint)
     }
 
-    /// The same with the leases that the database has now for this sender, after the commit found the table out of date.
+    /// The same with the leases the database has now for this sender, after the commit found the table out of date.
     ///
-    /// Those filed under keys that the table knows are sieved as it would; it may not know yet that others are the sender's.
+    /// Leases under keys that the table links to the sender are sieved as always; about other keys the database knows
+    /// better.
     public func firstPass(_ message: InboundMessage, at endpoint: Endpoint, withRoutes routes: [Route]) -> FirstPass {
         var reaches: [PhoneKey: [Reach]] = [:]
         table.identities.forEachReach(
-            phone: message.sender.phone?.key, account: message.sender.account(at: endpoint), phoneScope: endpoint.phoneScope
+            phone: message.sender.phone?.key, account: message.sender.account(at: endpoint),
+            phoneScope: endpoint.phoneScope
         ) { reaches[$0.key, default: []].append($0) }
         let admitted = routes.filter { route in
             endpoint.admits(landlord: route.landlordID)
@@ -62,7 +65,8 @@ public struct Resolver: Sendable {
     }
 
     private func firstPass(_ candidates: CandidateList, _ message: InboundMessage, at endpoint: Endpoint) -> FirstPass {
-        let threadMayCount = candidates.counting.isEmpty && table.settings.conversationOutlivesLease
+        let threadMayCount =
+            candidates.counting.isEmpty && table.settings.conversationOutlivesLease
             && !message.sender.isKnownByNothing
         if message.quotedMessageID != nil || threadMayCount {
             return .needsThreads(Pending(candidates: candidates, endpoint: endpoint))

@@ -43,7 +43,8 @@ extension RoutingTable {
         }
         return order.map { route in
             RouteExplanation(
-                route: route, outcome: outcome(of: route, reaches: reached[route] ?? [], in: list, at: endpoint, on: today),
+                route: route,
+                outcome: outcome(of: route, reaches: reached[route] ?? [], in: list, at: endpoint, on: today),
                 landlord: landlord(route.landlordID))
         }
     }

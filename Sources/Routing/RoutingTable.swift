@@ -28,7 +28,8 @@ public final class RoutingTable: Sendable {
     init(
         generation: UInt64, cursor: RouteCursor, settings: RouteSettings, store: RouteStore,
         changedRoutes: [PhoneKey: [Route]] = [:], routeCount: Int, keyCount: Int, rejectedCount: Int,
-        landlords: OverlaidDictionary<UniqueID, Landlord>, identities: IdentityIndex, endpoints: [EndpointReference: Endpoint]
+        landlords: OverlaidDictionary<UniqueID, Landlord>, identities: IdentityIndex,
+        endpoints: [EndpointReference: Endpoint]
     ) {
         self.generation = generation
         self.cursor = cursor
@@ -127,8 +128,8 @@ public final class RoutingTable: Sendable {
             endpoints: Self.index(delta.endpoints))
     }
 
-    /// The same table without an overlay, and the same generation. Takes as long as building a table, so it is not for a
-    /// thread that decides messages.
+    /// The same table without an overlay, and the same generation. Takes as long as building a table, so it is not for
+    /// a thread that decides messages.
     public func compacted() -> RoutingTable {
         var builder = RouteStore.Builder()
         store.forEachRoute { if changedRoutes[$0.key] == nil { builder.add($0) } }
@@ -138,7 +139,8 @@ public final class RoutingTable: Sendable {
         return RoutingTable(
             generation: generation, cursor: cursor, settings: settings, store: store, routeCount: store.routeCount,
             keyCount: store.keyCount, rejectedCount: rejectedCount + rejected,
-            landlords: OverlaidDictionary(landlords.merged()), identities: identities.compacted(), endpoints: endpoints)
+            landlords: OverlaidDictionary(landlords.merged()), identities: identities.compacted(),
+            endpoints: endpoints)
     }
 
     static func index(_ endpoints: [Endpoint]) -> [EndpointReference: Endpoint] {

@@ -20,11 +20,14 @@ import Testing
         #expect(id.bytes.first == 0 && id.bytes.last == 0xFF && id.bytes.count == 16)
     }
 
-    @Test("refuses every other form", arguments: [
-        "", "00112233445566778899aabbccddeeff", "{00112233-4455-6677-8899-aabbccddeeff}",
-        "00112233-4455-6677-8899-aabbccddeefg", "00112233-4455-6677-8899-aabbccddeef", "0011223-34455-6677-8899-aabbccddeeff",
-        "00112233-4455-6677-8899-aabbccddeeff ", "00112233-4455-6677-8899-aabbccddé",
-    ])
+    @Test(
+        "refuses every other form",
+        arguments: [
+            "", "00112233445566778899aabbccddeeff", "{00112233-4455-6677-8899-aabbccddeeff}",
+            "00112233-4455-6677-8899-aabbccddeefg", "00112233-4455-6677-8899-aabbccddeef",
+            "0011223-34455-6677-8899-aabbccddeeff",
+            "00112233-4455-6677-8899-aabbccddeeff ", "00112233-4455-6677-8899-aabbccddé",
+        ])
     func refusesOtherForms(text: String) {
         #expect(UniqueID(text) == nil)
     }
@@ -65,10 +68,13 @@ import Testing
         #expect(MessageReference(callbackData: reference.callbackData) == reference)
     }
 
-    @Test("refuses what others wrote into the field", arguments: [
-        "", ",", "order-17", "00000000-0000-0001-0000-000000000002", "00000000-0000-0001-0000-000000000002,",
-        "00000000-0000-0001-0000-000000000002,soon", "x,1", "00000000-0000-0001-0000-000000000002,99999999999999999999",
-    ])
+    @Test(
+        "refuses what others wrote into the field",
+        arguments: [
+            "", ",", "order-17", "00000000-0000-0001-0000-000000000002", "00000000-0000-0001-0000-000000000002,",
+            "00000000-0000-0001-0000-000000000002,soon", "x,1",
+            "00000000-0000-0001-0000-000000000002,99999999999999999999",
+        ])
     func refusesForeignText(text: String) {
         #expect(MessageReference(callbackData: text) == nil)
     }

@@ -13,12 +13,18 @@ import Testing
         #expect(LandlordSignature.standard.text(landlord: nil) == "From your landlord via ZenRent: ")
     }
 
-    @Test("does not let a name look like a second message", arguments: [
-        "Ada\nFrom Bob", "Ada\r\nFrom Bob", "Ada\u{2028}From Bob", "Ada\u{0}From Bob", "Ada\u{202E}From Bob", "Ada\u{85}From Bob",
-    ])
+    @Test(
+        "does not let a name look like a second message",
+        arguments: [
+            "Ada\nFrom Bob", "Ada\r\nFrom Bob", "Ada\u{2028}From Bob", "Ada\u{0}From Bob", "Ada\u{202E}From Bob",
+            "Ada\u{85}From Bob",
+        ])
     func nameStaysOnOneLine(name: String) {
         let text = LandlordSignature.standard.text(landlord: name)
-        #expect(text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control && $0.properties.generalCategory != .format })
+        #expect(
+            text.unicodeScalars.allSatisfy {
+                $0.properties.generalCategory != .control && $0.properties.generalCategory != .format
+            })
         #expect(!text.contains { $0.isNewline })
     }
 
@@ -27,9 +33,11 @@ import Testing
         #expect(LandlordSignature.standard.text(landlord: "{landlord}") == "From {landlord} via ZenRent: ")
     }
 
-    @Test("refuses a template without the name, or too long", arguments: [
-        "", "From ZenRent: ", "{Landlord}", "{landlord}" + String(repeating: "x", count: 111),
-    ])
+    @Test(
+        "refuses a template without the name, or too long",
+        arguments: [
+            "", "From ZenRent: ", "{Landlord}", "{landlord}" + String(repeating: "x", count: 111),
+        ])
     func refusesTemplates(template: String) {
         #expect(LandlordSignature(template: template) == nil)
     }
@@ -42,7 +50,10 @@ import Testing
         struct Holder { let secret: Secret }
         var dumped = ""
         dump(Holder(secret: secret), to: &dumped)
-        for text in ["\(secret)", String(reflecting: secret), String(describing: [secret]), "\(Holder(secret: secret))", "\(Optional(secret) as Any)", dumped] {
+        for text in [
+            "\(secret)", String(reflecting: secret), String(describing: [secret]), "\(Holder(secret: secret))",
+            "\(Optional(secret) as Any)", dumped,
+        ] {
             #expect(!text.contains("hunter2"), "\(text)")
         }
         #expect(secret.reveal() == "hunter2-hunter2")

@@ -3,19 +3,21 @@ import Routing
 import Testing
 
 @Suite struct LeaseStandingTests {
-    @Test("a lease stands as its days and its status say", arguments: [
-        (makeLease(1, from: nil, until: nil), .running),
-        (makeLease(1, from: 0, until: 0), .running),
-        (makeLease(1, from: 1, until: nil), .notBegun),
-        (makeLease(1, from: 1, until: nil, isActive: false), .notBegun),
-        (makeLease(1, until: -1), .inGrace),
-        (makeLease(1, until: -30), .inGrace),
-        (makeLease(1, until: -31), .over),
-        (makeLease(1, until: 10, isActive: false), .inGrace),
-        (makeLease(1, until: -30, isActive: false), .inGrace),
-        (makeLease(1, until: -31, isActive: false), .over),
-        (makeLease(1, until: nil, isActive: false), .over),
-    ] as [(Route, LeaseStanding)])
+    @Test(
+        "a lease stands as its days and its status say",
+        arguments: [
+            (makeLease(1, from: nil, until: nil), .running),
+            (makeLease(1, from: 0, until: 0), .running),
+            (makeLease(1, from: 1, until: nil), .notBegun),
+            (makeLease(1, from: 1, until: nil, isActive: false), .notBegun),
+            (makeLease(1, until: -1), .inGrace),
+            (makeLease(1, until: -30), .inGrace),
+            (makeLease(1, until: -31), .over),
+            (makeLease(1, until: 10, isActive: false), .inGrace),
+            (makeLease(1, until: -30, isActive: false), .inGrace),
+            (makeLease(1, until: -31, isActive: false), .over),
+            (makeLease(1, until: nil, isActive: false), .over),
+        ] as [(Route, LeaseStanding)])
     func standsAsDaysSay(route: Route, standing: LeaseStanding) {
         #expect(route.standing(on: today, graceDays: 30) == standing)
     }
@@ -32,7 +34,8 @@ import Testing
     @Test("people who share a phone at one landlord are one candidate: the oldest running lease, the same in any order")
     func oldestLeaseSpeaks() {
         let leases = [
-            makeLease(4, tenant: 104, from: -10), makeLease(3, tenant: 103, from: -20), makeLease(2, tenant: 103, from: -20),
+            makeLease(4, tenant: 104, from: -10), makeLease(3, tenant: 103, from: -20),
+            makeLease(2, tenant: 103, from: -20),
             makeLease(1, tenant: 103, from: -5),
         ]
         var generator = SeededGenerator(seed: 1)
@@ -46,12 +49,15 @@ import Testing
 
     @Test("of equal beginnings the smaller tenant id speaks")
     func smallerTenantSpeaks() {
-        #expect(makeTable([makeLease(1, tenant: 8), makeLease(2, tenant: 7)]).candidates(phone: .ann).only?.tenantID == uid(7))
+        #expect(
+            makeTable([makeLease(1, tenant: 8), makeLease(2, tenant: 7)]).candidates(phone: .ann).only?.tenantID
+                == uid(7))
     }
 
     @Test("each landlord is a candidate, the oldest lease first")
     func eachLandlordCounts() {
-        let list = makeTable([makeLease(1, landlord: 1, from: -5), makeLease(2, landlord: 2, from: -9)]).candidates(phone: .ann)
+        let list = makeTable([makeLease(1, landlord: 1, from: -5), makeLease(2, landlord: 2, from: -9)]).candidates(
+            phone: .ann)
         #expect(list.candidates.map(\.landlordID) == [uid(2), uid(1)])
         #expect(list.only == nil)
     }
@@ -87,16 +93,18 @@ import Testing
         #expect(both.candidates(phone: .ann, at: .owned(by: 3)).candidates.isEmpty)
     }
 
-    @Test("nobody is found under no number, another number, or one that is none", arguments: [
-        nil, PhoneKey.bob, PhoneKey(folded: 0), PhoneKey(folded: .max), PhoneKey(folded: 1 << 50 | 447_911_000_001),
-    ])
+    @Test(
+        "nobody is found under no number, another number, or one that is none",
+        arguments: [
+            nil, PhoneKey.bob, PhoneKey(folded: 0), PhoneKey(folded: .max), PhoneKey(folded: 1 << 50 | 447_911_000_001),
+        ])
     func nobody(phone: PhoneKey?) {
         #expect(makeTable([makeLease(1)]).candidates(phone: phone).candidates.isEmpty)
     }
 
     @Test("a lease under a number that is none is counted and left out")
     func rejectsBadKeys() {
-        let table = makeTable([makeLease(1, key: PhoneKey(folded: 1 << 50)), makeLease(2)])
+        let table = makeTable([makeLease(1, key: PhoneKey(folded: 1_000_000_000_000_000)), makeLease(2)])
         #expect(table.statistics.rejectedRoutes == 1)
         #expect(table.routeCount == 1)
     }

@@ -32,20 +32,24 @@ func makeLease(
     until: Int32? = nil, isActive: Bool = true, learntAt: Int64 = 0
 ) -> Route {
     Route(
-        key: key, landlordID: uid(landlord), tenantID: uid(tenant ?? 100 + lease), leaseID: uid(lease), propertyID: uid(900 + lease),
-        validFrom: from.map { today.advanced(by: $0) }, validUntil: until.map { today.advanced(by: $0) }, isActive: isActive,
+        key: key, landlordID: uid(landlord), tenantID: uid(tenant ?? 100 + lease), leaseID: uid(lease),
+        propertyID: uid(900 + lease),
+        validFrom: from.map { today.advanced(by: $0) }, validUntil: until.map { today.advanced(by: $0) },
+        isActive: isActive,
         learntAt: Timestamp(seconds: learntAt))
 }
 
 extension Endpoint {
     /// The number that all landlords share.
     static let shared = Endpoint(
-        id: uid(5000), reference: EndpointReference(kind: .cloud, providerID: "106540352242922"), ownerID: nil, phoneScope: "",
+        id: uid(5000), reference: EndpointReference(kind: .cloud, providerID: "106540352242922"), ownerID: nil,
+        phoneScope: "",
         accountIDScope: "portfolio")
 
     static func owned(by landlord: UInt64) -> Endpoint {
         Endpoint(
-            id: uid(5000 + landlord), reference: EndpointReference(kind: .vpsSession, providerID: "session-\(landlord)"),
+            id: uid(5000 + landlord),
+            reference: EndpointReference(kind: .vpsSession, providerID: "session-\(landlord)"),
             ownerID: uid(landlord), phoneScope: "\(landlord)", accountIDScope: "\(landlord)")
     }
 
@@ -66,7 +70,8 @@ func link(phone: PhoneKey, person: UInt64, to key: PhoneKey) -> IdentityLink {
 
 func departure(of person: UInt64, from key: PhoneKey, at seconds: Int64) -> IdentityLink {
     IdentityLink(
-        kind: .phone, scope: "", value: "\(key.value)", personID: uid(person), routeKey: nil, movedAt: Timestamp(seconds: seconds))
+        kind: .phone, scope: "", value: "\(key.value)", personID: uid(person), routeKey: nil,
+        movedAt: Timestamp(seconds: seconds))
 }
 
 func makeTable(

@@ -18,7 +18,9 @@ private struct NaiveWorld {
             if route.key == phone, isHolders(route, person: own.first?.personID, endpoint) { return true }
             return (own + links).contains { link in
                 guard link.routeKey == route.key else { return false }
-                let left = departures(from: route.key, endpoint).filter { $0.personID == link.personID }.compactMap(\.movedAt).max()
+                let left = departures(from: route.key, endpoint).filter { $0.personID == link.personID }.compactMap(
+                    \.movedAt
+                ).max()
                 let isBack = identities.contains {
                     isPhone($0, route.key, endpoint) && $0.routeKey != nil && $0.personID == link.personID
                 }
@@ -37,7 +39,9 @@ private struct NaiveWorld {
     }
 
     private func isHolders(_ route: Route, person: UniqueID?, _ endpoint: Endpoint) -> Bool {
-        departures(from: route.key, endpoint).allSatisfy { $0.personID == person || route.learntAt >= $0.movedAt! }
+        departures(from: route.key, endpoint).allSatisfy {
+            $0.personID == person || $0.movedAt.map { route.learntAt >= $0 } ?? true
+        }
     }
 
     func candidates(of phone: PhoneKey?, account: AccountIdentity?, at endpoint: Endpoint) -> [Candidate] {
@@ -45,7 +49,9 @@ private struct NaiveWorld {
         for standing in [LeaseStanding.running, .inGrace] {
             let counting = leases.filter { $0.standing(on: today, graceDays: settings.leaseGraceDays) == standing }
             let sorted = counting.sorted {
-                ($0.validFrom?.daysSince1970 ?? .min, $0.tenantID, $0.leaseID) < ($1.validFrom?.daysSince1970 ?? .min, $1.tenantID, $1.leaseID)
+                ($0.validFrom?.daysSince1970 ?? .min, $0.tenantID, $0.leaseID) < (
+                    $1.validFrom?.daysSince1970 ?? .min, $1.tenantID, $1.leaseID
+                )
             }
             var seen: Set<UniqueID> = []
             let firsts = sorted.filter { seen.insert($0.landlordID).inserted }
@@ -86,7 +92,9 @@ private struct Dice {
 }
 
 @Suite struct RandomWorldTests {
-    @Test("full loads, deltas and compactions give what a plain search gives", arguments: (0..<12).map { _ in UInt64.random(in: 0...UInt64.max) })
+    @Test(
+        "full loads, deltas and compactions give what a plain search gives",
+        arguments: (0..<12).map { _ in UInt64.random(in: 0...UInt64.max) })
     func agreesWithPlainSearch(seed: UInt64) {
         var dice = Dice(seed: seed)
         var world = NaiveWorld()
@@ -114,7 +122,9 @@ private struct Dice {
             let row = dice.identity()
             let identity = AccountIdentity(kind: row.kind, scope: row.scope, value: row.value)
             if dice.roll(2) == 0 {
-                world.identities.removeAll { AccountIdentity(kind: $0.kind, scope: $0.scope, value: $0.value) == identity }
+                world.identities.removeAll {
+                    AccountIdentity(kind: $0.kind, scope: $0.scope, value: $0.value) == identity
+                }
             } else {
                 world.identities.append(row)
             }
@@ -138,7 +148,9 @@ private struct Dice {
                     let found = table.candidates(phone: phone, account: identity, endpoint: endpoint, today: today)
                     let expected = world.candidates(of: phone, account: identity, at: endpoint)
                     guard found.candidates != expected else { continue }
-                    Issue.record("seed \(seed): \(String(describing: phone)), \(account): \(found.candidates), expected \(expected)")
+                    Issue.record(
+                        "seed \(seed): \(phone?.value ?? 0), \(account): \(found.candidates), expected \(expected)"
+                    )
                     return
                 }
             }

@@ -5,11 +5,14 @@ import Testing
 /// A thread with a landlord; `number` tells threads apart.
 func makeThread(_ number: UInt64, landlord: UInt64 = 1, isQuoted: Bool = false) -> ThreadReference {
     ThreadReference(
-        conversationID: uid(3000 + number), landlordID: uid(landlord), tenantID: uid(100), propertyID: nil, isQuoted: isQuoted,
+        conversationID: uid(3000 + number), landlordID: uid(landlord), tenantID: uid(100), propertyID: nil,
+        isQuoted: isQuoted,
         lastMessageAt: nil, lastOutboundAt: nil)
 }
 
-func makeMessage(from phone: PhoneNumber? = PhoneNumber(digits: 447_911_000_001), account: String? = nil, quotes: String? = nil) -> InboundMessage {
+func makeMessage(
+    from phone: PhoneNumber? = PhoneNumber(digits: 447_911_000_001), account: String? = nil, quotes: String? = nil
+) -> InboundMessage {
     InboundMessage(
         endpoint: Endpoint.shared.reference, id: "wamid.1", sender: Sender(phone: phone, accountID: account),
         sentAt: Timestamp(seconds: 1), type: "text", body: "The tap drips.", quotedMessageID: quotes)
@@ -34,44 +37,70 @@ func makeMessage(from phone: PhoneNumber? = PhoneNumber(digits: 447_911_000_001)
     static let two = Candidate(makeLease(2, landlord: 2))
 
     static let rows: [Row] = [
-        Row(name: "one running lease decides without a query", routes: [makeLease(1)], asksForThreads: false,
+        Row(
+            name: "one running lease decides without a query", routes: [makeLease(1)], asksForThreads: false,
             decision: .lease(one, rung: .onlyCandidate)),
-        Row(name: "one lease in grace decides", routes: [makeLease(1, until: -2)], asksForThreads: false,
+        Row(
+            name: "one lease in grace decides", routes: [makeLease(1, until: -2)], asksForThreads: false,
             decision: .lease(one, rung: .onlyCandidate)),
-        Row(name: "two landlords are held", routes: [makeLease(1), makeLease(2, landlord: 2)], threads: [], asksForThreads: false,
+        Row(
+            name: "two landlords are held", routes: [makeLease(1), makeLease(2, landlord: 2)], threads: [],
+            asksForThreads: false,
             decision: .held([one, two])),
-        Row(name: "a quoted message decides between two", routes: [makeLease(1), makeLease(2, landlord: 2)], quotes: true,
+        Row(
+            name: "a quoted message decides between two", routes: [makeLease(1), makeLease(2, landlord: 2)],
+            quotes: true,
             threads: [makeThread(1), makeThread(2, landlord: 2, isQuoted: true)], asksForThreads: true,
             decision: .thread(makeThread(2, landlord: 2, isQuoted: true), rung: .quoted)),
-        Row(name: "a quoted message wins over the only candidate", routes: [makeLease(1)], quotes: true,
+        Row(
+            name: "a quoted message wins over the only candidate", routes: [makeLease(1)], quotes: true,
             threads: [makeThread(2, landlord: 2, isQuoted: true)], asksForThreads: true,
             decision: .thread(makeThread(2, landlord: 2, isQuoted: true), rung: .quoted)),
-        Row(name: "a quote of a message nobody knows changes nothing", routes: [makeLease(1)], quotes: true, threads: [makeThread(7)],
+        Row(
+            name: "a quote of a message nobody knows changes nothing", routes: [makeLease(1)], quotes: true,
+            threads: [makeThread(7)],
             asksForThreads: true, decision: .lease(one, rung: .onlyCandidate)),
-        Row(name: "a quote of a message nobody knows leaves two held", routes: [makeLease(1), makeLease(2, landlord: 2)], quotes: true,
+        Row(
+            name: "a quote of a message nobody knows leaves two held",
+            routes: [makeLease(1), makeLease(2, landlord: 2)], quotes: true,
             threads: [makeThread(7)], asksForThreads: true, decision: .held([one, two])),
-        Row(name: "a quoted thread of a landlord who may not receive here does not count", routes: [makeLease(1)], quotes: true,
+        Row(
+            name: "a quoted thread of a landlord who may not receive here does not count", routes: [makeLease(1)],
+            quotes: true,
             threads: [makeThread(2, landlord: 2, isQuoted: true)], endpoint: .owned(by: 1), asksForThreads: true,
             decision: .lease(one, rung: .onlyCandidate)),
-        Row(name: "without a lease the only thread goes on", threads: [makeThread(1)], asksForThreads: true,
+        Row(
+            name: "without a lease the only thread goes on", threads: [makeThread(1)], asksForThreads: true,
             decision: .thread(makeThread(1), rung: .onlyThread)),
-        Row(name: "a lease long over leaves its only thread", routes: [makeLease(1, until: -90)], threads: [makeThread(1)],
+        Row(
+            name: "a lease long over leaves its only thread", routes: [makeLease(1, until: -90)],
+            threads: [makeThread(1)],
             asksForThreads: true, decision: .thread(makeThread(1), rung: .onlyThread)),
-        Row(name: "the same thread twice is one", threads: [makeThread(1), makeThread(1)], asksForThreads: true,
+        Row(
+            name: "the same thread twice is one", threads: [makeThread(1), makeThread(1)], asksForThreads: true,
             decision: .thread(makeThread(1), rung: .onlyThread)),
-        Row(name: "two threads without a lease are held", threads: [makeThread(1), makeThread(2, landlord: 2)], asksForThreads: true,
+        Row(
+            name: "two threads without a lease are held", threads: [makeThread(1), makeThread(2, landlord: 2)],
+            asksForThreads: true,
             decision: .held([])),
-        Row(name: "a thread of another owner is no thread here", threads: [makeThread(1), makeThread(2, landlord: 2)],
-            endpoint: .owned(by: 2), asksForThreads: true, decision: .thread(makeThread(2, landlord: 2), rung: .onlyThread)),
+        Row(
+            name: "a thread of another owner is no thread here", threads: [makeThread(1), makeThread(2, landlord: 2)],
+            endpoint: .owned(by: 2), asksForThreads: true,
+            decision: .thread(makeThread(2, landlord: 2), rung: .onlyThread)),
         Row(name: "no lease and no thread is nobody's", asksForThreads: true, decision: .unclaimed),
-        Row(name: "threads do not outlive leases where settings say so", threads: [makeThread(1)], outlives: false,
+        Row(
+            name: "threads do not outlive leases where settings say so", threads: [makeThread(1)], outlives: false,
             asksForThreads: false, decision: .unclaimed),
-        Row(name: "nor does a quote", quotes: true, threads: [makeThread(1, isQuoted: true)], outlives: false,
+        Row(
+            name: "nor does a quote", quotes: true, threads: [makeThread(1, isQuoted: true)], outlives: false,
             asksForThreads: true, decision: .unclaimed),
-        Row(name: "but a quote counts while the lease is in grace", routes: [makeLease(1, until: -2), makeLease(2, landlord: 2)], quotes: true,
+        Row(
+            name: "but a quote counts while the lease is in grace",
+            routes: [makeLease(1, until: -2), makeLease(2, landlord: 2)], quotes: true,
             threads: [makeThread(1, isQuoted: true)], outlives: false, asksForThreads: true,
             decision: .thread(makeThread(1, isQuoted: true), rung: .quoted)),
-        Row(name: "a lease that has not begun does not route", routes: [makeLease(1, from: 3)], asksForThreads: true,
+        Row(
+            name: "a lease that has not begun does not route", routes: [makeLease(1, from: 3)], asksForThreads: true,
             decision: .unclaimed),
     ]
 
@@ -96,7 +125,9 @@ func makeMessage(from phone: PhoneNumber? = PhoneNumber(digits: 447_911_000_001)
             Issue.record("a quote needs threads")
             return
         }
-        for threads in [[makeThread(1), makeThread(1, isQuoted: true)], [makeThread(1, isQuoted: true), makeThread(1)]] {
+        for threads in [
+            [makeThread(1), makeThread(1, isQuoted: true)], [makeThread(1, isQuoted: true), makeThread(1)],
+        ] {
             guard case .thread(_, rung: .quoted) = resolver.decide(pending, threads: threads) else {
                 Issue.record("expected the quoted thread")
                 return
@@ -117,13 +148,17 @@ func makeMessage(from phone: PhoneNumber? = PhoneNumber(digits: 447_911_000_001)
         #expect(pass == .decided(.lease(Self.one, rung: .onlyCandidate)))
     }
 
-    @Test("an account id means what the endpoint's kind says", arguments: [
-        (EndpointKind.cloud, IdentityKind.businessScopedID), (.messenger, .pageScopedID), (.instagram, .instagramScopedID),
-        (.vpsSession, .lid),
-    ])
+    @Test(
+        "an account id means what the endpoint's kind says",
+        arguments: [
+            (EndpointKind.cloud, IdentityKind.businessScopedID), (.messenger, .pageScopedID),
+            (.instagram, .instagramScopedID),
+            (.vpsSession, .lid),
+        ])
     func accountKind(kind: EndpointKind, identity: IdentityKind) {
         let endpoint = Endpoint(
-            id: uid(1), reference: EndpointReference(kind: kind, providerID: "1"), ownerID: nil, phoneScope: "", accountIDScope: "s")
+            id: uid(1), reference: EndpointReference(kind: kind, providerID: "1"), ownerID: nil, phoneScope: "",
+            accountIDScope: "s")
         #expect(Sender(accountID: "9").account(at: endpoint) == AccountIdentity(kind: identity, scope: "s", value: "9"))
         #expect(Sender().account(at: endpoint) == nil)
     }
@@ -131,11 +166,15 @@ func makeMessage(from phone: PhoneNumber? = PhoneNumber(digits: 447_911_000_001)
     @Test("after the commit refused, the database's leases decide in place of the table's")
     func resolvesAgain() {
         let resolver = Resolver(table: makeTable([makeLease(1)]), today: today)
-        #expect(resolver.firstPass(makeMessage(), at: .shared, withRoutes: [makeLease(2, landlord: 2)])
-            == .decided(.lease(Self.two, rung: .onlyCandidate)))
-        #expect(resolver.firstPass(makeMessage(), at: .shared, withRoutes: [makeLease(1), makeLease(2, landlord: 2)])
-            == .decided(.held([Self.one, Self.two])))
-        #expect(resolver.firstPass(makeMessage(), at: .owned(by: 3), withRoutes: [makeLease(1)]) != .decided(.lease(Self.one, rung: .onlyCandidate)))
+        #expect(
+            resolver.firstPass(makeMessage(), at: .shared, withRoutes: [makeLease(2, landlord: 2)])
+                == .decided(.lease(Self.two, rung: .onlyCandidate)))
+        #expect(
+            resolver.firstPass(makeMessage(), at: .shared, withRoutes: [makeLease(1), makeLease(2, landlord: 2)])
+                == .decided(.held([Self.one, Self.two])))
+        #expect(
+            resolver.firstPass(makeMessage(), at: .owned(by: 3), withRoutes: [makeLease(1)])
+                != .decided(.lease(Self.one, rung: .onlyCandidate)))
         guard case .needsThreads(let pending) = resolver.firstPass(makeMessage(), at: .shared, withRoutes: []) else {
             Issue.record("without a lease the threads count")
             return
@@ -148,8 +187,9 @@ func makeMessage(from phone: PhoneNumber? = PhoneNumber(digits: 447_911_000_001)
         let table = makeTable([], identities: [departure(of: 7, from: .ann, at: 100)])
         let resolver = Resolver(table: table, today: today)
         let routes = [makeLease(1, learntAt: 99), makeLease(2, key: .bob, landlord: 2, learntAt: 99)]
-        #expect(resolver.firstPass(makeMessage(), at: .shared, withRoutes: routes)
-            == .decided(.lease(Candidate(routes[1]), rung: .onlyCandidate)))
+        #expect(
+            resolver.firstPass(makeMessage(), at: .shared, withRoutes: routes)
+                == .decided(.lease(Candidate(routes[1]), rung: .onlyCandidate)))
     }
 }
 
@@ -162,18 +202,24 @@ func makeMessage(from phone: PhoneNumber? = PhoneNumber(digits: 447_911_000_001)
             makeLease(3, landlord: 2, until: -4, learntAt: 200), makeLease(4, landlord: 3, from: 4, learntAt: 200),
             makeLease(5, landlord: 4, until: -60, learntAt: 200), makeLease(6, landlord: 5, learntAt: 99),
         ]
-        let table = makeTable(leases, identities: [departure(of: 7, from: .ann, at: 100), link(phone: .bob, person: 7, to: .ann)], landlords: [ada])
+        let table = makeTable(
+            leases, identities: [departure(of: 7, from: .ann, at: 100), link(phone: .bob, person: 7, to: .ann)],
+            landlords: [ada])
         let lines = table.explain(phone: .ann, today: today)
         let outcomes = Dictionary(uniqueKeysWithValues: lines.map { ($0.route.leaseID, $0.outcome) })
-        #expect(outcomes == [
-            uid(1): .candidate, uid(2): .olderLease(uid(1)), uid(3): .runningPreferred, uid(4): .notBegun, uid(5): .over,
-            uid(6): .formerHolder,
-        ])
+        #expect(
+            outcomes == [
+                uid(1): .candidate, uid(2): .olderLease(uid(1)), uid(3): .runningPreferred, uid(4): .notBegun,
+                uid(5): .over,
+                uid(6): .formerHolder,
+            ])
         #expect(lines.first { $0.route.leaseID == uid(1) }?.landlord == ada)
         #expect(lines.first { $0.route.leaseID == uid(3) }?.landlord == nil)
         let moved = table.explain(phone: .bob, today: today)
         #expect(moved.first { $0.route.leaseID == uid(6) }?.outcome == .candidate)
         #expect(moved.first { $0.route.leaseID == uid(1) }?.outcome == .nextHolder)
-        #expect(table.explain(phone: .ann, endpoint: .owned(by: 2), today: today).first { $0.route.leaseID == uid(1) }?.outcome == .otherOwner)
+        #expect(
+            table.explain(phone: .ann, endpoint: .owned(by: 2), today: today).first { $0.route.leaseID == uid(1) }?
+                .outcome == .otherOwner)
     }
 }

@@ -74,18 +74,24 @@ import Testing
         Mistake("version: 1\nsignature:", 2, 11, "", "'signature' must be a text"),
         Mistake("version: 1\nsignature: From ZenRent", 2, 12, "From ZenRent", "does not contain {landlord}"),
         Mistake("version: 1\nsignature: \"{landlord}\\0\"", 2, 12, "{landlord}\\0", "control characters"),
-        Mistake("version: 1\nsignature: \"{landlord}\(String(repeating: "x", count: 120))\"", 2, 12, nil, "has 130 characters"),
+        Mistake(
+            "version: 1\nsignature: \"{landlord}\(String(repeating: "x", count: 120))\"", 2, 12, nil,
+            "has 130 characters"),
         Mistake("version: 1\nladder: 24", 2, 9, "24", "ladder must be made of 'key: value' lines"),
         Mistake("version: 1\nladder:\n  landlord_spoke_hours: 0", 3, 25, "0", "out of range"),
         Mistake("version: 1\nladder:\n  landlord_spoke_hours: 169", 3, 25, "169", "out of range"),
         Mistake("version: 1\nladder:\n  landlord_spoke_hours: 24h", 3, 25, "24h", "must be a whole number"),
-        Mistake("version: 1\nladder:\n  landlord_spoke_hours: 99999999999999999999", 3, 25, "99999999999999999999", "must be a whole number"),
+        Mistake(
+            "version: 1\nladder:\n  landlord_spoke_hours: 99999999999999999999", 3, 25, "99999999999999999999",
+            "must be a whole number"),
         Mistake("- version: 1", 1, 1, nil, "a rules file must be made of 'key: value' lines, not a list"),
         Mistake("just text", 1, 1, "just text", "not a single value"),
         Mistake("", 1, 1, nil, "the file is empty"),
         Mistake("# only a comment\n", 1, 1, nil, "the file is empty"),
         Mistake("version: 1\nversion: 1", 2, 1, "version", "twice"),
-        Mistake("version: 1\nladder:\n  landlord_spoke_hours: 1\n\n  'landlord_spoke_hours': 2", 5, 3, "landlord_spoke_hours", "twice"),
+        Mistake(
+            "version: 1\nladder:\n  landlord_spoke_hours: 1\n\n  'landlord_spoke_hours': 2", 5, 3,
+            "landlord_spoke_hours", "twice"),
         Mistake("{version: 1, version: 1}", 1, 2, "version", "twice"),
         Mistake("version: 1\n---\nversion: 1", 2, 1, "---", "not YAML"),
         Mistake("version: 1\nsignature: From {landlord}: \"x\": y", 2, 27, nil, "not YAML"),
@@ -112,9 +118,10 @@ import Testing
     @Test("an error reads as one line with place, cause and cure")
     func description() {
         let errors = Self.errors([RulesFile(name: "a.yaml", text: "version: 1\nsignatur: x")])
-        #expect(errors.map(\.description) == [
-            "a.yaml:2:1: unknown key in a rules file: \"signatur\". Known keys: version, signature, ladder."
-        ])
+        #expect(
+            errors.map(\.description) == [
+                "a.yaml:2:1: unknown key in a rules file: \"signatur\". Known keys: version, signature, ladder."
+            ])
     }
 
     @Test("all mistakes are reported at once, file by file")
@@ -129,7 +136,10 @@ import Testing
     @Test("a setting made in two files is refused, naming both")
     func definedTwice() throws {
         let text = "version: 1\nladder:\n  landlord_spoke_hours: 3"
-        let errors = Self.errors([RulesFile(name: "a.yaml", text: text), RulesFile(name: "b.yaml", text: text), RulesFile(name: "c.yaml", text: text)])
+        let errors = Self.errors([
+            RulesFile(name: "a.yaml", text: text), RulesFile(name: "b.yaml", text: text),
+            RulesFile(name: "c.yaml", text: text),
+        ])
         #expect(errors.map(\.file) == ["b.yaml", "c.yaml"])
         #expect(errors.allSatisfy { $0.problem == "'ladder' is already set in a.yaml:3" && $0.line == 3 })
     }
@@ -138,14 +148,17 @@ import Testing
     func emptyDirectory() throws {
         let error = try #require(Self.errors([]).first)
         #expect(error.file == "routing-rules" && error.hint.contains("GATEWAY_RULES_DIR"))
-        #expect(RoutingRules.unreadableDirectory("/x", reason: "No such file or directory").description
-            .hasPrefix("/x: the rules directory cannot be read: No such file or directory."))
+        #expect(
+            RoutingRules.unreadableDirectory("/x", reason: "No such file or directory").description
+                .hasPrefix("/x: the rules directory cannot be read: No such file or directory."))
     }
 
-    @Test("a file that was not or must not be read is one error", arguments: [
-        (RulesFile.Content.tooLarge(bytes: 10_000_000), "the file has 10000000 bytes"),
-        (.unreadable("Permission denied"), "cannot be read: Permission denied"),
-    ])
+    @Test(
+        "a file that was not or must not be read is one error",
+        arguments: [
+            (RulesFile.Content.tooLarge(bytes: 10_000_000), "the file has 10000000 bytes"),
+            (.unreadable("Permission denied"), "cannot be read: Permission denied"),
+        ])
     func unread(content: RulesFile.Content, problem: String) {
         let errors = Self.errors([RulesFile(name: "a.yaml", content: content)])
         #expect(errors.count == 1 && errors[0].problem.contains(problem))
@@ -153,7 +166,8 @@ import Testing
 
     @Test("a file of more than a mebibyte is refused, one of a mebibyte is read")
     func sizeLimit() {
-        let comment = [UInt8](repeating: UInt8(ascii: "#"), count: RulesFile.sizeLimit - 11) + Array("\nversion: 1".utf8)
+        let comment =
+            [UInt8](repeating: UInt8(ascii: "#"), count: RulesFile.sizeLimit - 11) + Array("\nversion: 1".utf8)
         #expect(Self.errors([RulesFile(name: "a.yaml", content: .bytes(comment))]).isEmpty)
         let errors = Self.errors([RulesFile(name: "a.yaml", content: .bytes(comment + [0x0A]))])
         #expect(errors.map(\.problem) == ["the file has 1048577 bytes, and at most 1048576 are read"])
@@ -163,28 +177,34 @@ import Testing
     func notUTF8() {
         let bytes = Array("version: 1\n# caf".utf8) + [0xE9, 0x0A]
         let errors = Self.errors([RulesFile(name: "a.yaml", content: .bytes(bytes))])
-        #expect(errors.count == 1 && errors[0].line == 2 && errors[0].column == 6 && errors[0].offendingText == "byte 0xe9")
+        #expect(
+            errors.count == 1 && errors[0].line == 2 && errors[0].column == 6 && errors[0].offendingText == "byte 0xe9")
     }
 
-    @Test("a file that would grow without end, or nests without end, is refused at once", arguments: [
-        "a: &a [x,x,x,x,x,x,x,x,x]\n" + (0..<30).map { "b\($0): &b\($0) [*a,*a,*a,*a,*a,*a,*a]\n" }.joined(),
-        "? &a [x]\n: 1\n? [*a, *a]\n: 2",
-        String(repeating: "[", count: 100_000), String(repeating: "{a: ", count: 100_000),
-        String(repeating: "- ", count: 100_000), (0..<2000).map { String(repeating: " ", count: $0) + "a:\n" }.joined(),
-    ])
+    @Test(
+        "a file that would grow without end, or nests without end, is refused at once",
+        arguments: [
+            "a: &a [x,x,x,x,x,x,x,x,x]\n" + (0..<30).map { "b\($0): &b\($0) [*a,*a,*a,*a,*a,*a,*a]\n" }.joined(),
+            "? &a [x]\n: 1\n? [*a, *a]\n: 2",
+            String(repeating: "[", count: 100_000), String(repeating: "{a: ", count: 100_000),
+            String(repeating: "- ", count: 100_000),
+            (0..<2000).map { String(repeating: " ", count: $0) + "a:\n" }.joined(),
+        ])
     func bombs(text: String) {
         #expect(Self.errors([RulesFile(name: "a.yaml", text: text)]).count == 1)
     }
 
-    @Test("signs that begin an anchor are allowed inside quotes, texts and comments", arguments: [
-        "version: 1 # *not* &an alias\nsignature: \"*{landlord}* & co: \"",
-        "version: 1\nsignature: From *{landlord}* & co",
-        "version: 1\nsignature: 'don''t *panic*, &c. {landlord}'",
-        "version: 1\nsignature: \"a \\\" *b {landlord}\"",
-        "version: 1\nsignature: |\n  *{landlord}*\n",
-        "version: 1\nsignature: >-\n  &c {landlord}\n\n  *b*\n",
-        "version: 1\nsignature: \"{landlord}\n  *continued* \"",
-    ])
+    @Test(
+        "signs that begin an anchor are allowed inside quotes, texts and comments",
+        arguments: [
+            "version: 1 # *not* &an alias\nsignature: \"*{landlord}* & co: \"",
+            "version: 1\nsignature: From *{landlord}* & co",
+            "version: 1\nsignature: 'don''t *panic*, &c. {landlord}'",
+            "version: 1\nsignature: \"a \\\" *b {landlord}\"",
+            "version: 1\nsignature: |\n  *{landlord}*\n",
+            "version: 1\nsignature: >-\n  &c {landlord}\n\n  *b*\n",
+            "version: 1\nsignature: \"{landlord}\n  *continued* \"",
+        ])
     func allowedSigns(text: String) throws {
         _ = try Self.rules(text)
     }

@@ -8,7 +8,8 @@ import Testing
         let first = makeTable([makeLease(1), makeLease(2, key: .bob)])
         let second = first.applying(
             RouteDelta(
-                cursor: RouteCursor(snapshot: "2:2:", epoch: "test"), routes: [.ann: [makeLease(3, landlord: 2)], .bob: []],
+                cursor: RouteCursor(snapshot: "2:2:", epoch: "test"),
+                routes: [.ann: [makeLease(3, landlord: 2)], .bob: []],
                 endpoints: [.shared]))
         #expect(second.candidates(phone: .ann).candidates.map(\.leaseID) == [uid(3)])
         #expect(second.candidates(phone: .bob).candidates.isEmpty)
@@ -44,7 +45,8 @@ import Testing
                 let key = PhoneKey(folded: 447_900_000_000 + number)
                 return (key, [makeLease(number + 10, key: key)])
             })
-        let changed = makeTable([makeLease(1)]).applying(RouteDelta(cursor: cursor, routes: changes, endpoints: [.shared]))
+        let changed = makeTable([makeLease(1)]).applying(
+            RouteDelta(cursor: cursor, routes: changes, endpoints: [.shared]))
         #expect(changed.needsCompaction)
         let compacted = changed.compacted()
         #expect(!compacted.needsCompaction)
@@ -72,6 +74,26 @@ import Testing
         #expect(table.candidates(phone: .ann).candidates.count == 7)
         #expect(table.candidates(phone: .bob).only?.leaseID == uid(9000))
         #expect(table.statistics.keys == 2)
+    }
+
+    @Test("every number is found, however many there are and however long, and no other", arguments: [1, 77, 120_000])
+    func findsEveryNumber(count: Int) {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = SeededGenerator(seed: seed)
+        var leases: [PhoneKey: Int] = [:]
+        while leases.count < count {
+            let digits = Int.random(in: 8...15, using: &generator)
+            let start = (1..<digits).reduce(UInt64(1)) { power, _ in power * 10 }
+            let key = PhoneKey(folded: UInt64.random(in: start..<start * 10, using: &generator))
+            leases[key] = Bool.random(using: &generator) ? 1 : Int.random(in: 1...18, using: &generator) / 6 + 1
+        }
+        let routes = leases.flatMap { key, count in (0..<count).map { makeLease(UInt64($0), key: key) } }
+        for table in [makeTable(routes), makeTable(routes).compacted()] {
+            #expect(table.routeCount == routes.count && table.statistics.keys == count, "seed \(seed)")
+            #expect(leases.allSatisfy { table.routeCount(of: $0) == $1 }, "seed \(seed)")
+            let others = (0..<20_000).map { _ in PhoneKey(folded: generator.next() >> UInt64.random(in: 14...40)) }
+            #expect(others.allSatisfy { table.routeCount(of: $0) == leases[$0] ?? 0 }, "seed \(seed)")
+        }
     }
 
     @Test("days that no calendar of ours holds are kept as the nearest")

@@ -96,11 +96,12 @@ extension RulesError {
         case .reader(let problem, let offset, _, _):
             let before = text.prefix(offset ?? 0)
             let line = before.count { $0.isNewline } + 1
-            let column = (before.lastIndex(where: \.isNewline).map { before[before.index(after: $0)...] } ?? before)
+            let column =
+                (before.lastIndex(where: \.isNewline).map { before[before.index(after: $0)...] } ?? before)
                 .unicodeScalars.count + 1
             self.init(
-                file: file, line: line, column: column, problem: "the file contains a character YAML does not allow: \(problem)",
-                hint: "Remove it.")
+                file: file, line: line, column: column,
+                problem: "the file contains a character YAML does not allow: \(problem)", hint: "Remove it.")
         default:
             self.init(file: file, problem: "the file cannot be parsed", hint: "It must be YAML.")
         }
@@ -119,7 +120,9 @@ extension RulesError {
             guard indent == first.column - 1 else { continue }
             let rest = line.dropFirst(indent)
             for form in [key, "\"\(key)\"", "'\(key)'"] where rest.hasPrefix(form) {
-                if rest.dropFirst(form.count).drop(while: { $0 == " " }).first == ":" { return (index + 1, first.column) }
+                if rest.dropFirst(form.count).drop(while: { $0 == " " }).first == ":" {
+                    return (index + 1, first.column)
+                }
             }
         }
         return (first.line, first.column)

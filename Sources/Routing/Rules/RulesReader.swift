@@ -24,9 +24,10 @@ struct RulesReader {
     }
 
     private mutating func readTop(_ root: Node) {
-        guard let keys = mapping(root, named: "a rules file", knownKeys: ["version", "signature", "ladder"]) else { return }
+        let known = ["version", "signature", "ladder"]
+        guard let keys = mapping(root, named: "a rules file", knownKeys: known) else { return }
         if let version = keys["version"] {
-            if let number = integer(version, key: "version", range: Self.version...Self.version) { assert(number == Self.version) }
+            _ = integer(version, key: "version", range: Self.version...Self.version)
         } else {
             fail(root, problem: "the key 'version' is missing", hint: "Begin the file with: version: \(Self.version)")
         }
@@ -62,8 +63,9 @@ struct RulesReader {
     /// The values of a mapping by key, after each unknown key was reported.
     private mutating func mapping(_ node: Node, named name: String, knownKeys: [String]) -> [String: Node]? {
         guard case .mapping(let mapping) = node else {
-            let kind = node.isScalar ? "a single value" : "a list"
-            fail(node, node.scalar?.string, problem: "\(name) must be made of 'key: value' lines, not \(kind)",
+            let kind = node.scalar == nil ? "a list" : "a single value"
+            fail(
+                node, node.scalar?.string, problem: "\(name) must be made of 'key: value' lines, not \(kind)",
                 hint: "Known keys: \(knownKeys.joined(separator: ", ")).")
             return nil
         }
@@ -72,7 +74,8 @@ struct RulesReader {
             if let text = key.scalar?.string, knownKeys.contains(text) {
                 values[text] = value
             } else {
-                fail(key, key.scalar?.string, problem: "unknown key in \(name)",
+                fail(
+                    key, key.scalar?.string, problem: "unknown key in \(name)",
                     hint: "Known keys: \(knownKeys.joined(separator: ", ")).")
             }
         }
@@ -88,8 +91,8 @@ struct RulesReader {
     }
 
     private mutating func integer(_ node: Node, key: String, range: ClosedRange<Int>) -> Int? {
-        let hint = range.count == 1
-            ? "Write: \(key): \(range.lowerBound)" : "Write a whole number from \(range.lowerBound) to \(range.upperBound)."
+        let (least, most) = (range.lowerBound, range.upperBound)
+        let hint = least == most ? "Write: \(key): \(least)" : "Write a whole number from \(least) to \(most)."
         guard let scalar = node.scalar, scalar.style == .plain, let value = Int(scalar.string) else {
             fail(node, node.scalar?.string, problem: "'\(key)' must be a whole number", hint: hint)
             return nil
@@ -124,8 +127,4 @@ struct RulesReader {
                 file: file, line: node.mark?.line, column: node.mark?.column, offendingText: text, problem: problem,
                 hint: hint))
     }
-}
-
-extension Node {
-    fileprivate var isScalar: Bool { scalar != nil }
 }

@@ -1,0 +1,31 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// A package of its own, so that the gateway never depends on what measures it. Its rooms are links to the gateway's own
+// sources: what is measured is what ships, compiled the same way.
+
+let rules: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "zenrent-gateway-benchmarks",
+    platforms: [.macOS(.v15)],
+    dependencies: [
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0")
+    ],
+    targets: [
+        .target(name: "Messaging", swiftSettings: rules),
+        .target(
+            name: "Routing", dependencies: ["Messaging", .product(name: "Yams", package: "Yams")], swiftSettings: rules),
+        .target(name: "CReference", cSettings: [.unsafeFlags(["-O3"])]),
+        .executableTarget(
+            name: "routing-benchmark", dependencies: ["Routing", "Messaging", "CReference"],
+            path: "Sources/RoutingBenchmark",
+            swiftSettings: rules),
+    ]
+)
