@@ -25,7 +25,8 @@ package actor PostgresConnection {
     private var preparedCount = 0
     /// Parameters of the call under way; kept for its room.
     private var parameterBytes: [UInt8] = []
-    private var isCopying = false
+    /// A COPY was begun and is not read to its end.
+    private(set) var isCopying = false
     let wakeUp: WakeUp
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -182,11 +183,10 @@ extension PostgresConnection {
                 close()
                 throw PostgresError(.unexpectedResult, "a COPY was sent as a plain statement; the connection is closed")
             default:
-                let isConnected = PQstatus(pointer) == CONNECTION_OK
-                failure = failure ?? PostgresError(result.result, isConnected: isConnected)
+                failure = failure ?? refusal(result, pointer)
             }
         }
-        if PQstatus(pointer) != CONNECTION_OK {
+        if PQstatus(pointer) != CONNECTION_OK || failure?.code == .connectionLost {
             close()
             throw failure ?? PostgresError(.connectionLost, "the connection to PostgreSQL broke")
         }
@@ -222,6 +222,13 @@ extension PostgresConnection {
         let message = PostgresHandle.lastMessage(pointer)
         close()
         return PostgresError(.connectionLost, "the connection to PostgreSQL broke: \(message)")
+    }
+
+    /// What a result says went wrong. After a FATAL one the server closes the connection, even where that was not seen yet.
+    func refusal(_ result: ResultStorage, _ pointer: OpaquePointer) -> PostgresError {
+        let severity = PQresultErrorField(result.result, Int32(UInt8(ascii: "V"))).map { String(cString: $0) }
+        let isFatal = severity == "FATAL" || severity == "PANIC"
+        return PostgresError(result.result, isConnected: PQstatus(pointer) == CONNECTION_OK && !isFatal)
     }
 
     func notePhase() {
@@ -274,8 +281,8 @@ extension PostgresConnection {
 
     /// For `poll`: rounded up, so that it does not spin through the last fraction.
     static func milliseconds(until deadline: ContinuousClock.Instant) -> Int32 {
-        let (seconds, attoseconds) = (deadline - .now).components
-        guard seconds >= 0 else { return 0 }
-        return Int32(clamping: seconds.multipliedReportingOverflow(by: 1000).partialValue + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+        let left = deadline - .now
+        guard left > .zero else { return 0 }
+        return Int32(clamping: Int64((left / .milliseconds(1)).rounded(.up)))
     }
 }

@@ -60,7 +60,7 @@ extension PostgresConnection {
         try flush(pointer, deadline)
         guard let result = try nextResult(pointer, deadline) else { throw lost(pointer) }
         guard PQresultStatus(result.result) == PGRES_COPY_OUT, PQbinaryTuples(result.result) == 1 else {
-            let failure = PostgresError(result.result, isConnected: PQstatus(pointer) == CONNECTION_OK)
+            let failure = refusal(result, pointer)
             try endCopy(pointer, deadline)
             throw failure
         }
@@ -74,6 +74,7 @@ extension PostgresConnection {
         atMost limit: Int, timeout: Duration? = nil,
         _ decode: @Sendable (PostgresCopyRow) throws(PostgresError) -> Element
     ) throws(PostgresError) -> [Element] {
+        guard isCopying else { return [] }
         guard let pointer else { throw PostgresError(.connectionLost, "the connection to PostgreSQL is closed") }
         let deadline = deadline(timeout)
         var elements: [Element] = []
@@ -119,7 +120,7 @@ extension PostgresConnection {
         var failure: PostgresError?
         while let result = try nextResult(pointer, deadline) {
             guard PQresultStatus(result.result) != PGRES_COMMAND_OK else { continue }
-            failure = failure ?? PostgresError(result.result, isConnected: PQstatus(pointer) == CONNECTION_OK)
+            failure = failure ?? refusal(result, pointer)
             if PQstatus(pointer) != CONNECTION_OK { break }
         }
         if let failure { throw failure }
