@@ -1,0 +1,115 @@
+package import Delivery
+import Messaging
+package import PostgresClient
+import Synchronization
+
+/// The outbox in PostgreSQL. Claims skip what another worker holds; a hint on the channel `gateway_outbox` tells of new jobs.
+package final class PostgresOutboxStore: OutboxStore {
+    private let pool: PostgresPool
+    private let configuration: PostgresConfiguration
+    /// Listens; opened when it is first needed, and again after it broke.
+    private let listener = Mutex<PostgresConnection?>(nil)
+
+    /// - Parameter connectionsMax: calls at once; one more connection listens.
+    package init(_ configuration: PostgresConfiguration, connectionsMax: Int = 4) {
+        self.configuration = configuration
+        pool = PostgresPool(configuration, limits: .init(connectionsMax: connectionsMax))
+    }
+
+    package func claim(kind: OutboxKind, worker: String, limit: Int, leaseSeconds: Int) async throws -> [OutboxJob] {
+        let values: [PostgresValue] = [
+            .text(kind.rawValue), .text(worker), .int32(Int32(clamping: limit)), .int32(Int32(clamping: leaseSeconds)),
+        ]
+        return try await pool.withConnection { connection async throws(PostgresError) in
+            try await connection.query(Self.claimStatement, values).map { row throws(PostgresError) in try Self.job(row) }
+        }
+    }
+
+    package func accepted(_ job: OutboxJob, providerID: String) async throws {
+        try await call(Self.acceptedStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), .text(providerID)])
+    }
+
+    package func refused(_ job: OutboxJob, code: Int32?, error: String, retryAfterMilliseconds: Int64?) async throws {
+        try await call(
+            Self.failStatement,
+            [
+                .int64(job.id), .int16(Int16(clamping: job.attempt)), .text(error), .int64(retryAfterMilliseconds ?? 0),
+                .bool(retryAfterMilliseconds == nil), PostgresValue(code) { .int32($0) },
+            ])
+    }
+
+    package func uncertain(_ job: OutboxJob, error: String) async throws {
+        try await call(Self.uncertainStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), .text(error)])
+    }
+
+    package func sweep() async throws -> Int {
+        try await pool.withConnection { connection async throws(PostgresError) in
+            Int(try await connection.query("SELECT gateway.outbox_sweep()").one().int32(0))
+        }
+    }
+
+    package func jobsAvailable(atMostSeconds seconds: Int) async {
+        do {
+            let connection = try await listening()
+            _ = try await connection.waitForNotification(timeout: .seconds(seconds))
+        } catch {
+            listener.withLock { $0 = nil }
+            // The hint is out of reach; the clock serves.
+            try? await Task.sleep(for: .seconds(min(seconds, 5)))
+        }
+    }
+
+    private func listening() async throws(PostgresError) -> PostgresConnection {
+        if let connection = listener.withLock({ $0 }), connection.phase != .closed { return connection }
+        let connection = try await PostgresConnection.connect(configuration)
+        try await connection.listen("gateway_outbox")
+        listener.withLock { $0 = connection }
+        return connection
+    }
+
+    private func call(_ statement: PostgresStatement, _ values: [PostgresValue]) async throws {
+        try await pool.withConnection { connection async throws(PostgresError) in
+            _ = try await connection.query(statement, values)
+        }
+    }
+
+    private static func job(_ row: PostgresRow) throws(PostgresError) -> OutboxJob {
+        OutboxJob(
+            id: try row.int64(0), attempt: Int(try row.int32(1)), attemptsMax: Int(try row.int32(2)), message: try message(row),
+            permission: try row.nullableText(11) ?? "ok")
+    }
+
+    /// `nil` when something is missing that a send needs.
+    private static func message(_ row: PostgresRow) throws(PostgresError) -> OutboundMessage? {
+        guard let id = try row.nullableID(3), let sentAt = try row.nullableTime(4),
+            let kind = try row.nullableText(5).flatMap(EndpointKind.init(rawValue:)), let provider = try row.nullableText(6),
+            let text = try row.nullableText(9)
+        else { return nil }
+        let phone = try row.nullableInt64(7).flatMap { PhoneNumber(digits: UInt64(clamping: $0)) }
+        let account = try row.nullableText(8)
+        guard let recipient = phone.map(Recipient.phone) ?? account.map(Recipient.accountID) else { return nil }
+        return OutboundMessage(
+            reference: MessageReference(id: id, sentAt: sentAt), endpoint: EndpointReference(kind: kind, providerID: provider),
+            recipient: recipient, text: text, quotedMessageID: try row.nullableText(10))
+    }
+}
+
+extension PostgresOutboxStore {
+    private static let claimStatement = PostgresStatement(
+        name: "outbox_claim",
+        sql: """
+            SELECT id, attempt::integer, max_attempts::integer, message_id, sent_at, endpoint_kind, endpoint_provider_id,
+                   recipient_phone, recipient_account, text, quoted_wamid, permission
+              FROM gateway.outbox_claim_messages($1::text, $2::text, $3::integer, make_interval(secs => $4::integer))
+            """)
+    private static let acceptedStatement = PostgresStatement(
+        name: "outbox_accepted", sql: "SELECT gateway.outbox_accepted($1::bigint, $2::smallint, $3::text)")
+    private static let failStatement = PostgresStatement(
+        name: "outbox_fail",
+        sql: """
+            SELECT gateway.outbox_fail($1::bigint, $2::smallint, $3::text, $4::bigint * interval '1 millisecond',
+                                       $5::boolean, $6::integer)
+            """)
+    private static let uncertainStatement = PostgresStatement(
+        name: "outbox_uncertain", sql: "SELECT gateway.outbox_uncertain($1::bigint, $2::smallint, $3::text)")
+}

@@ -1,0 +1,74 @@
+import Messaging
+import PostgresClient
+import Routing
+
+/// The columns of the routing feed, and how a row of each becomes a value.
+enum RouteRows {
+    static let routes = """
+        SELECT phone_key, landlord_id, tenant_id, lease_id, property_id, valid_from, valid_until,
+               lease_status = 'active' AS is_active, learnt_at FROM gateway.routes
+        """
+    static let landlords = "SELECT landlord_id, landlord_name, whatsapp_enabled, message_signature FROM gateway.route_landlords"
+    static let identities = "SELECT kind, scope, value, person_id, route_key, moved_at FROM gateway.identity_feed"
+    static let endpoints = "SELECT id, kind, provider_id, owner_id, phone_scope, id_scope FROM gateway.endpoints"
+
+    @Sendable
+    static func route(_ row: PostgresCopyRow) throws(PostgresError) -> Route {
+        Route(
+            key: PhoneKey(folded: UInt64(clamping: try row.int64(0))), landlordID: id(try row.uuid(1)),
+            tenantID: id(try row.uuid(2)), leaseID: id(try row.uuid(3)), propertyID: try row.nullableUUID(4).map(id),
+            validFrom: try row.nullableDate(5).map(CalendarDay.init(daysSince1970:)),
+            validUntil: try row.nullableDate(6).map(CalendarDay.init(daysSince1970:)), isActive: try row.bool(7),
+            learntAt: Timestamp(microseconds: try row.timestamp(8)))
+    }
+
+    static func route(_ row: PostgresRow, from first: Int) throws(PostgresError) -> Route {
+        Route(
+            key: PhoneKey(folded: UInt64(clamping: try row.int64(first))), landlordID: try row.id(first + 1),
+            tenantID: try row.id(first + 2), leaseID: try row.id(first + 3), propertyID: try row.nullableID(first + 4),
+            validFrom: try row.nullableDay(first + 5), validUntil: try row.nullableDay(first + 6),
+            isActive: try row.bool(first + 7), learntAt: try row.time(first + 8))
+    }
+
+    @Sendable
+    static func landlord(_ row: PostgresCopyRow) throws(PostgresError) -> Landlord {
+        Landlord(
+            id: id(try row.uuid(0)), name: try row.nullableText(1), isEnabled: try row.bool(2),
+            signature: try row.nullableText(3))
+    }
+
+    static func landlord(_ row: PostgresRow, from first: Int) throws(PostgresError) -> Landlord {
+        Landlord(
+            id: try row.id(first), name: try row.nullableText(first + 1), isEnabled: try row.bool(first + 2),
+            signature: try row.nullableText(first + 3))
+    }
+
+    /// `nil` for a kind this program does not know: a newer one wrote it.
+    @Sendable
+    static func identity(_ row: PostgresCopyRow) throws(PostgresError) -> IdentityLink? {
+        guard let kind = IdentityKind(rawValue: try row.text(0)) else { return nil }
+        return IdentityLink(
+            kind: kind, scope: try row.text(1), value: try row.text(2), personID: id(try row.uuid(3)),
+            routeKey: try row.nullableInt64(4).map { PhoneKey(folded: UInt64(clamping: $0)) },
+            movedAt: try row.nullableTimestamp(5).map(Timestamp.init(microseconds:)))
+    }
+
+    static func identity(_ row: PostgresRow, from first: Int) throws(PostgresError) -> IdentityLink? {
+        guard let kind = IdentityKind(rawValue: try row.text(first)) else { return nil }
+        return IdentityLink(
+            kind: kind, scope: try row.text(first + 1), value: try row.text(first + 2), personID: try row.id(first + 3),
+            routeKey: try row.nullableInt64(first + 4).map { PhoneKey(folded: UInt64(clamping: $0)) },
+            movedAt: try row.nullableTime(first + 5))
+    }
+
+    static func endpoint(_ row: PostgresRow) throws(PostgresError) -> Endpoint? {
+        guard let kind = EndpointKind(rawValue: try row.text(1)) else { return nil }
+        return Endpoint(
+            id: try row.id(0), reference: EndpointReference(kind: kind, providerID: try row.text(2)),
+            ownerID: try row.nullableID(3), phoneScope: try row.text(4), accountIDScope: try row.text(5))
+    }
+
+    private static func id(_ words: (high: UInt64, low: UInt64)) -> UniqueID {
+        UniqueID(high: words.high, low: words.low)
+    }
+}
