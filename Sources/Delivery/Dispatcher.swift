@@ -8,8 +8,8 @@ package struct DispatcherConfiguration: Hashable, Sendable {
     package var worker: String
     /// Jobs claimed and not yet recorded, at most.
     package var inFlightMax: Int
-    /// How long a claim holds. A job that was not sent within half of it is given back: the sender's own time limit must
-    /// fit into the other half.
+    /// How long a claim holds. A job that was not sent within half of it is given back: the sender's own time limit
+    /// must fit into the other half.
     package var leaseSeconds: Int
     /// How long to wait for news of new jobs before asking by ourselves.
     package var idleSeconds: Int
@@ -55,8 +55,8 @@ package enum DispatchEvent: Sendable {
 /// Claims the jobs of one kind, paces them per endpoint, sends them, and records what became of each.
 ///
 /// Rules it keeps: an uncertain send is never repeated; what was claimed is sent or given back; after `drain()` nothing
-/// new is claimed, and `run()` returns when the last send in flight is recorded. That no two jobs of one order key leave
-/// at once, the store's claim vouches for.
+/// new is claimed, and `run()` returns when the last send in flight is recorded. That no two jobs of one order key
+/// leave at once, the store's claim vouches for.
 package final class Dispatcher<Time: Clock>: Sendable where Time.Duration == Duration {
     private struct State {
         var inFlight = 0

@@ -26,7 +26,8 @@ extension GraphAnswer {
             return .uncertain(detail: "status \(status) without a readable error: the message may have been taken")
         }
         return .refused(
-            code: nil, detail: "status \(status) without Meta's error object: check META_GRAPH_URL and what stands before it",
+            code: nil,
+            detail: "status \(status) without Meta's error object: check META_GRAPH_URL and what stands before it",
             retry: status == 408 || status == 429 ? later : .never)
     }
 
@@ -77,7 +78,8 @@ struct Redaction {
                 clean = Self.replace(digits, in: clean, with: number.masked)
             }
         }
-        return String(String.UnicodeScalarView(clean.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
+        let printable = clean.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }
+        return String(String.UnicodeScalarView(printable))
     }
 
     private static func replace(_ secret: String, in text: String, with shown: String) -> String {

@@ -19,8 +19,8 @@ package struct GraphAPIConfiguration: Sendable {
 
     package init(
         baseURL: String, version: String, accessToken: Secret, appSecret: Secret? = nil,
-        connectTimeoutMilliseconds: Int64 = 5_000, callTimeoutMilliseconds: Int64 = 30_000, trustRootFile: String? = nil,
-        connectionsMax: Int = 64
+        connectTimeoutMilliseconds: Int64 = 5_000, callTimeoutMilliseconds: Int64 = 30_000,
+        trustRootFile: String? = nil, connectionsMax: Int = 64
     ) throws(GraphAPIConfigurationError) {
         self.baseURL = try Self.checked(baseURL: baseURL)
         guard version.first == "v", version.dropFirst().allSatisfy({ $0.isASCII && ($0.isNumber || $0 == ".") }),

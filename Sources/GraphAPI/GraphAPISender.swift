@@ -8,8 +8,8 @@ import NIOPosix
 import NIOSSL
 import Synchronization
 
-/// Sends through Meta's Graph API, and says of every attempt whether the message was taken, was refused, or may have been
-/// taken.
+/// Sends through Meta's Graph API, and says of every attempt whether the message was taken, was refused, or may have
+/// been taken.
 ///
 /// What decides between "refused" and "uncertain" when a call breaks is not the kind of error, but whether the body was
 /// ever asked for: a request whose body never left cannot have been carried out, whatever went wrong.
@@ -36,7 +36,8 @@ package struct GraphAPISender: Delivery.Sender {
         client.tlsConfiguration = tls
         client.redirectConfiguration = .disallow
         client.timeout = .init(
-            connect: .milliseconds(configuration.connectTimeoutMilliseconds), read: .milliseconds(configuration.callTimeoutMilliseconds))
+            connect: .milliseconds(configuration.connectTimeoutMilliseconds),
+            read: .milliseconds(configuration.callTimeoutMilliseconds))
         client.httpVersion = .http1Only
         // A failed connection is ours to judge and to repeat, not the client's.
         client.connectionPool.retryConnectionEstablishment = false
@@ -45,9 +46,10 @@ package struct GraphAPISender: Delivery.Sender {
         client.connectionPool.idleTimeout = .seconds(15)
         self.client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: client)
         self.authorization = "Bearer \(configuration.accessToken.reveal())"
-        self.query = configuration.appSecret.map {
-            "?appsecret_proof=" + Self.proof(appSecret: $0, accessToken: configuration.accessToken)
-        } ?? ""
+        self.query =
+            configuration.appSecret.map {
+                "?appsecret_proof=" + Self.proof(appSecret: $0, accessToken: configuration.accessToken)
+            } ?? ""
     }
 
     /// Closes the connections. Calls in flight fail; to be called after the dispatcher has drained.
@@ -66,8 +68,10 @@ package struct GraphAPISender: Delivery.Sender {
     package func send(_ message: OutboundMessage) async -> SendOutcome {
         guard message.endpoint.kind == .cloud, Self.isNumber(message.endpoint.providerID) else {
             return .refused(
-                code: nil, detail: "not sent: an endpoint of kind \(message.endpoint.kind.rawValue) is not a number on Meta's "
-                    + "Cloud API", retry: .never)
+                code: nil,
+                detail:
+                    "not sent: an endpoint of kind \(message.endpoint.kind.rawValue) is not a number on Meta's Cloud API",
+                retry: .never)
         }
         guard let body = try? SendRequest(message).encoded() else {
             return .refused(code: nil, detail: "not sent: the message cannot be written as JSON", retry: .never)
@@ -107,7 +111,7 @@ package struct GraphAPISender: Delivery.Sender {
     }
 
     private static func isNumber(_ id: String) -> Bool {
-        !id.isEmpty && id.utf8.count <= 32 && id.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        (1...32).contains(id.utf8.count) && id.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
     }
 
     /// Never the address with its query, and never more than one line.

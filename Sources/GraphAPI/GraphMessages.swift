@@ -60,8 +60,8 @@ struct SendRequest: Encodable {
     }
 }
 
-/// What Meta answers: the ids of the messages it took, or why it took none. Everything is optional, for what is read here
-/// settles whether a message may be sent again.
+/// What Meta answers: the ids of the messages it took, or why it took none. Everything is optional, for what is read
+/// here settles whether a message may be sent again.
 struct SendResponse: Decodable {
     struct Message: Decodable {
         let id: String?

@@ -71,19 +71,22 @@ extension MetaTwin {
         }
         if let allowed = configuration.allowedRecipients, !allowed.contains(recipient.text) {
             throw GraphError(
-                code: 131030, details: "Recipient phone number not in allowed list: Add recipient phone number to "
+                code: 131030,
+                details: "Recipient phone number not in allowed list: Add recipient phone number to "
                     + "recipient list and try again.")
         }
         if call.type != "template",
             !memory.isInWindow(recipient, of: phoneNumberID, at: now, window: configuration.window)
         {
             throw GraphError(
-                code: 131047, details: "Message failed to send because more than 24 hours have passed since the "
+                code: 131047,
+                details: "Message failed to send because more than 24 hours have passed since the "
                     + "customer last replied to this number.")
         }
         if configuration.hasPairRate, !memory.takesPairRate(recipient, of: phoneNumberID, at: now) {
             throw GraphError(
-                code: 131056, details: "Message failed to send because there were too many messages sent from this "
+                code: 131056,
+                details: "Message failed to send because there were too many messages sent from this "
                     + "phone number to the same phone number in a short period of time.")
         }
         var generator = SystemRandomNumberGenerator()
@@ -199,15 +202,18 @@ extension MetaTwin {
         inBackground { [self] in
             var elapsed = Duration.zero
             for step in steps {
-                if step.after > elapsed { guard (try? await Task.sleep(for: step.after - elapsed)) != nil else { return } }
-                elapsed = max(elapsed, step.after)
+                let pause = max(step.after - elapsed, .zero)
+                if pause > .zero { do { try await Task.sleep(for: pause) } catch { return } }
+                elapsed += pause
                 await report(step.status, of: message, error: step.status == "failed" ? error : nil)
             }
         }
     }
 
     private func report(_ status: String, of message: SentMessage, error: GraphError?) async {
-        guard let phone = configuration.phones.first(where: { $0.phoneNumberID == message.phoneNumberID }) else { return }
+        guard let phone = configuration.phones.first(where: { $0.phoneNumberID == message.phoneNumberID }) else {
+            return
+        }
         let report = StatusReport(
             messageID: message.wamid, status: status, at: configuration.now(), recipient: message.recipient.phone,
             recipientAccountID: message.recipient.accountID, callbackData: message.callbackData, error: error,

@@ -1,5 +1,5 @@
-/// A JSON value written the way Meta writes its webhooks: members in the order given, everything beyond ASCII as `\uXXXX`
-/// with lower-case digits (in surrogate pairs above U+FFFF), and `/` as `\/`. The signature covers these bytes.
+/// A JSON value written the way Meta writes its webhooks: members in the order given, everything beyond ASCII as
+/// `\uXXXX` with lower-case digits (in surrogate pairs above U+FFFF), and `/` as `\/`. The signature covers these bytes.
 package indirect enum MetaJSON: Sendable {
     case string(String)
     case integer(Int64)

@@ -158,47 +158,68 @@ extension TenantMessage.Content {
         case .video(let caption): ("video", Self.media("video/mp4", ["caption": caption.map(MetaJSON.string)]))
         case .audio(let isVoice): ("audio", Self.media("audio/ogg; codecs=opus", ["voice": .boolean(isVoice)]))
         case .document(let filename, let caption):
-            ("document", Self.media(
-                "application/pdf", ["filename": .string(filename), "caption": caption.map(MetaJSON.string)]))
+            (
+                "document",
+                Self.media(
+                    "application/pdf", ["filename": .string(filename), "caption": caption.map(MetaJSON.string)])
+            )
         case .sticker: ("sticker", Self.media("image/webp", ["animated": false]))
         case .location(let latitude, let longitude, let name, let address):
-            ("location", .object([
-                "latitude": .number(latitude), "longitude": .number(longitude), "name": name.map(MetaJSON.string),
-                "address": address.map(MetaJSON.string),
-            ]))
-        case .contact(let name, let phone):
-            ("contacts", [
+            (
+                "location",
                 .object([
-                    "name": .object(["formatted_name": .string(name), "first_name": .string(name)]),
-                    "phones": [.object(["phone": .string(phone), "type": "CELL"])],
+                    "latitude": .number(latitude), "longitude": .number(longitude), "name": name.map(MetaJSON.string),
+                    "address": address.map(MetaJSON.string),
                 ])
-            ])
+            )
+        case .contact(let name, let phone):
+            (
+                "contacts",
+                [
+                    .object([
+                        "name": .object(["formatted_name": .string(name), "first_name": .string(name)]),
+                        "phones": [.object(["phone": .string(phone), "type": "CELL"])],
+                    ])
+                ]
+            )
         case .reaction(let messageID, let emoji):
             ("reaction", .object(["message_id": .string(messageID), "emoji": emoji.map(MetaJSON.string)]))
         case .buttonReply(let id, let title):
-            ("interactive", .object([
-                "type": "button_reply", "button_reply": .object(["id": .string(id), "title": .string(title)]),
-            ]))
+            (
+                "interactive",
+                .object([
+                    "type": "button_reply", "button_reply": .object(["id": .string(id), "title": .string(title)]),
+                ])
+            )
         case .listReply(let id, let title, let description):
-            ("interactive", .object([
-                "type": "list_reply",
-                "list_reply": .object([
-                    "id": .string(id), "title": .string(title), "description": description.map(MetaJSON.string),
-                ]),
-            ]))
+            (
+                "interactive",
+                .object([
+                    "type": "list_reply",
+                    "list_reply": .object([
+                        "id": .string(id), "title": .string(title), "description": description.map(MetaJSON.string),
+                    ]),
+                ])
+            )
         case .button(let payload, let text):
             ("button", .object(["payload": .string(payload), "text": .string(text)]))
         case .order(let text): ("order", Self.order(text))
         case .numberChanged(let number):
-            ("system", .object([
-                "body": .string("User changed from \(from ?? "") to \(number)"), "wa_id": .string(number),
-                "type": "user_changed_number",
-            ]))
+            (
+                "system",
+                .object([
+                    "body": .string("User changed from \(from ?? "") to \(number)"), "wa_id": .string(number),
+                    "type": "user_changed_number",
+                ])
+            )
         case .edit(let originalID, let body):
-            ("edit", .object([
-                "original_message_id": .string(originalID),
-                "message": .object(["type": "text", "text": .object(["body": .string(body)])]),
-            ]))
+            (
+                "edit",
+                .object([
+                    "original_message_id": .string(originalID),
+                    "message": .object(["type": "text", "text": .object(["body": .string(body)])]),
+                ])
+            )
         case .revoke(let originalID): ("revoke", .object(["original_message_id": .string(originalID)]))
         case .unsupported: ("errors", [GraphError(code: 131051, details: "Message type is not supported.").statusError])
         }

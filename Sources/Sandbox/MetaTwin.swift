@@ -4,8 +4,8 @@ import Messaging
 import NIOCore
 import ServiceLifecycle
 
-/// Plays Meta on the loopback interface: takes Graph API sends and answers them as Meta does, posts signed webhooks to the
-/// gateway, and does wrong on purpose when asked to. It knows the gateway only over the wire.
+/// Plays Meta on the loopback interface: takes Graph API sends and answers them as Meta does, posts signed webhooks to
+/// the gateway, and does wrong on purpose when asked to. It knows the gateway only over the wire.
 ///
 /// Graph side: `POST /{version}/{phone-number-id}/messages`. For the developer: `/twin/…`, see `docs/sandbox.md`.
 package final class MetaTwin: Service {
@@ -56,8 +56,8 @@ package final class MetaTwin: Service {
         }
     }
 
-    /// Serves until shutdown or cancellation, and ends gracefully in both cases: cutting the listener off while it accepts a
-    /// connection is a trap in NIO's asynchronous channels.
+    /// Serves until shutdown or cancellation, and ends gracefully in both cases: cutting the listener off while it
+    /// accepts a connection is a trap in NIO's asynchronous channels.
     private func serve(_ application: some ApplicationProtocol) async -> Result<Void, any Error> {
         var limits = ServiceGroupConfiguration(services: [application], logger: logger)
         limits.maximumGracefulShutdownDuration = .seconds(5)

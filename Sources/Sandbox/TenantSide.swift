@@ -78,8 +78,9 @@ extension MetaTwin {
             "wamid": wamids.first.map(MetaJSON.string),
             "wamids": wamids.count > 1 ? .array(wamids.map(MetaJSON.string)) : nil,
             "gateway_status": .integer(Int64(result.status ?? 0)),
-            "error": result.error.map {
-                .string("the gateway at \(configuration.webhookURL ?? "(none)") did not answer: \($0); it will be tried again")
+            "error": result.error.map { cause in
+                guard let url = configuration.webhookURL else { return .string(cause) }
+                return .string("the gateway at \(url) did not answer: \(cause); it will be tried again")
             },
         ]).response(status: result.status == nil ? 502 : 200)
     }

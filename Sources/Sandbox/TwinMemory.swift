@@ -165,7 +165,8 @@ enum Fault: Sendable {
     case error(GraphError)
     /// A `failed` status after a good answer.
     case failed(GraphError)
-    /// No answer at all, until the caller gives up. `isAccepted`: the message is taken nevertheless, and its statuses come.
+    /// No answer at all, until the caller gives up. `isAccepted`: the message is taken nevertheless, and its statuses
+    /// come.
     case timeout(isAccepted: Bool)
     /// The connection is closed instead of an answer.
     case drop(isAccepted: Bool)

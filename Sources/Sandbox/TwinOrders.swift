@@ -88,7 +88,9 @@ struct FaultOrder: Decodable {
         case "slow": return .slow(.milliseconds(max(0, min(milliseconds ?? 1000, 600_000))))
         default:
             throw TwinRequestError(
-                text: "\"kind\" is \"\(kind)\"; it can be error, failed, timeout, drop, http500, plain, no_id, oversize, slow")
+                text:
+                    "\"kind\" is \"\(kind)\"; it can be error, failed, timeout, drop, http500, plain, no_id, oversize, "
+                    + "slow")
         }
     }
 }

@@ -13,7 +13,8 @@ struct PostResult: Sendable {
     var isAccepted: Bool { status == 200 }
 }
 
-/// Signs webhooks and posts them to the gateway, as Meta does: again and again, ever slower, until it is answered with 200.
+/// Signs webhooks and posts them to the gateway, as Meta does: again and again, ever slower, until it is answered with
+/// 200.
 struct WebhookPoster: Sendable {
     private let url: String?
     private let secret: Secret
@@ -47,7 +48,9 @@ struct WebhookPoster: Sendable {
 
     /// One attempt.
     func post(_ body: [UInt8]) async -> PostResult {
-        guard let url else { return PostResult(status: nil, error: "the twin was started without a gateway to post to") }
+        guard let url else {
+            return PostResult(status: nil, error: "the twin was started without a gateway to post to")
+        }
         memory.count(\.webhooksPosted)
         var request = HTTPClientRequest(url: url)
         request.method = .POST

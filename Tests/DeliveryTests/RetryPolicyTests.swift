@@ -8,8 +8,9 @@ import Testing
     static let table: [(codes: [Int32], advice: RetryAdvice?)] = [
         (
             [
-                0, 3, 10, 33, 100, 190, 200, 250, 299, 368, 130472, 130497, 131005, 131008, 131009, 131020, 131021, 131026,
-                131030, 131031, 131037, 131041, 131042, 131045, 131047, 131050, 131051, 131052, 131053, 131055, 131062,
+                0, 3, 10, 33, 100, 190, 200, 250, 299, 368, 130472, 130497, 131005, 131008, 131009, 131020, 131021,
+                131026, 131030, 131031, 131037, 131041, 131042, 131045, 131047, 131050, 131051, 131052, 131053, 131055,
+                131062,
                 131063, 131200, 131207, 131209, 132000, 132001, 132005, 132007, 132008, 132012, 132015, 132016, 132068,
                 133000, 133005, 133006, 133008, 133009, 133010, 134100, 134102, 135000, 137000,
             ], .never
@@ -51,10 +52,13 @@ import Testing
         policy.decision(after: outcome, of: job, jitter: \.upperBound)
     }
 
-    @Test("the back-off doubles up to the cap", arguments: [
-        (1, 1_000), (2, 2_000), (3, 4_000), (8, 128_000), (9, 256_000), (10, 300_000), (64, 300_000), (10_000, 300_000),
-        (0, 1_000),
-    ] as [(Int, Int64)])
+    @Test(
+        "the back-off doubles up to the cap",
+        arguments: [
+            (1, 1_000), (2, 2_000), (3, 4_000), (8, 128_000), (9, 256_000), (10, 300_000), (64, 300_000),
+            (10_000, 300_000),
+            (0, 1_000),
+        ] as [(Int, Int64)])
     func backoff(attempt: Int, expected: Int64) {
         var range: ClosedRange<Int64>?
         let drawn = policy.backoffMilliseconds(attempt: attempt) { drawn in
@@ -84,10 +88,12 @@ import Testing
                 == .refused(code: 131047, error: "closed"))
     }
 
-    @Test("attempts end where the job says, or earlier where the code says", arguments: [
-        (131016, 7, true), (131016, 8, false), (131016, 9, false), (1, 2, true), (1, 3, false), (131000, 3, true),
-        (131000, 4, false),
-    ] as [(Int32, Int, Bool)])
+    @Test(
+        "attempts end where the job says, or earlier where the code says",
+        arguments: [
+            (131016, 7, true), (131016, 8, false), (131016, 9, false), (1, 2, true), (1, 3, false), (131000, 3, true),
+            (131000, 4, false),
+        ] as [(Int32, Int, Bool)])
     func attempts(code: Int32, attempt: Int, goesOn: Bool) {
         switch decision(.refused(code: code, detail: "x", retry: .later), job(attempt: attempt)) {
         case .retry: #expect(goesOn)
@@ -98,9 +104,11 @@ import Testing
         }
     }
 
-    @Test("the pair rate waits 1, 4, 16, 64 s and never less", arguments: [
-        (1, 1_000), (2, 4_000), (3, 16_000), (4, 64_000), (7, 4_096_000), (30, 4_096_000),
-    ] as [(Int, Int64)])
+    @Test(
+        "the pair rate waits 1, 4, 16, 64 s and never less",
+        arguments: [
+            (1, 1_000), (2, 4_000), (3, 16_000), (4, 64_000), (7, 4_096_000), (30, 4_096_000),
+        ] as [(Int, Int64)])
     func pairRate(attempt: Int, floor: Int64) {
         let job = job(attempt: attempt, attemptsMax: 99)
         let outcome = SendOutcome.refused(code: 131056, detail: "pair", retry: .later)
@@ -116,9 +124,11 @@ import Testing
         #expect(least == .retry(code: 131049, error: "x", afterMilliseconds: 86_400_000))
     }
 
-    @Test("nothing is sent to somebody who must not be written to", arguments: [
-        "stopped_all", "stopped_landlord", "revoked", "no_opt_in", "",
-    ])
+    @Test(
+        "nothing is sent to somebody who must not be written to",
+        arguments: [
+            "stopped_all", "stopped_landlord", "revoked", "no_opt_in", "",
+        ])
     func permission(word: String) {
         let decision = policy.decisionBeforeSending(job(permission: word))
         #expect(

@@ -43,7 +43,8 @@ package final class DeliveryClock: Clock {
                     return (false, ready.map(\.continuation))
                 }
                 for watcher in watchers { watcher.resume() }
-                if isOver { Task.isCancelled ? continuation.resume(throwing: CancellationError()) : continuation.resume() }
+                guard isOver else { return }
+                Task.isCancelled ? continuation.resume(throwing: CancellationError()) : continuation.resume()
             }
         } onCancel: {
             let sleeper = state.withLock { $0.sleepers.removeValue(forKey: id) }

@@ -2,8 +2,8 @@ package import Delivery
 package import Messaging
 import Synchronization
 
-/// An outbox in memory that keeps the rules of the real one: oldest first, one job of an order key at a time, attempts as
-/// the fencing token. It knows no time: a job to be retried is due again when the test says so.
+/// An outbox in memory that keeps the rules of the real one: oldest first, one job of an order key at a time, attempts
+/// as the fencing token. It knows no time: a job to be retried is due again when the test says so.
 package final class DeliveryOutbox: OutboxStore {
     package struct Refusal: Hashable, Sendable {
         package let code: Int32?
@@ -63,7 +63,8 @@ package final class DeliveryOutbox: OutboxStore {
     ) {
         state.withLock { state in
             state.rows.append(
-                Row(id: Int64(state.rows.count + 1), orderKey: orderKey, message: message, permission: permission,
+                Row(
+                    id: Int64(state.rows.count + 1), orderKey: orderKey, message: message, permission: permission,
                     attemptsMax: attemptsMax))
         }
         ring()
@@ -72,7 +73,9 @@ package final class DeliveryOutbox: OutboxStore {
     /// Makes every job that waits for another attempt due.
     package func makeDue() {
         state.withLock { state in
-            for index in state.rows.indices where state.rows[index].place == .waiting { state.rows[index].place = .ready }
+            for index in state.rows.indices where state.rows[index].place == .waiting {
+                state.rows[index].place = .ready
+            }
         }
         ring()
     }

@@ -15,7 +15,9 @@ package final class DeliverySender: Delivery.Sender {
 
     /// - Parameter answer: by default every message is accepted under the id `wamid.<text>`.
     package init(
-        answer: @escaping @Sendable (OutboundMessage) async -> SendOutcome = { .accepted(providerID: "wamid.\($0.text)") }
+        answer: @escaping @Sendable (OutboundMessage) async -> SendOutcome = {
+            .accepted(providerID: "wamid.\($0.text)")
+        }
     ) {
         self.answer = answer
     }

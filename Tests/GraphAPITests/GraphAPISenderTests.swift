@@ -125,10 +125,12 @@ import Testing
         }
     }
 
-    @Test("an endpoint that is not a Cloud API number is refused before anything is sent", arguments: [
-        EndpointReference(kind: .vpsSession, providerID: "1"), EndpointReference(kind: .instagram, providerID: "1"),
-        EndpointReference(kind: .cloud, providerID: "../me"), EndpointReference(kind: .cloud, providerID: ""),
-    ])
+    @Test(
+        "an endpoint that is not a Cloud API number is refused before anything is sent",
+        arguments: [
+            EndpointReference(kind: .vpsSession, providerID: "1"), EndpointReference(kind: .instagram, providerID: "1"),
+            EndpointReference(kind: .cloud, providerID: "../me"), EndpointReference(kind: .cloud, providerID: ""),
+        ])
     func endpoint(reference: EndpointReference) async throws {
         try await withTwin { twin in
             let outcome = try await twin.sending { await $0.send(.sample(endpoint: reference)) }
@@ -137,9 +139,11 @@ import Testing
         }
     }
 
-    @Test("where no request left, the message was not sent: again later", arguments: [
-        "http://127.0.0.1:1", "https://does-not-exist.invalid",
-    ])
+    @Test(
+        "where no request left, the message was not sent: again later",
+        arguments: [
+            "http://127.0.0.1:1", "https://does-not-exist.invalid",
+        ])
     func unreachable(url: String) async throws {
         let sender = try GraphAPISender(
             configuration: GraphAPIConfiguration(baseURL: url, version: "v24.0", accessToken: accessToken))
@@ -228,7 +232,8 @@ import Testing
 
     @Test("neither the token nor the whole phone number reaches the text of an error, nor a line break")
     func redaction() async throws {
-        let body = #"{"error":{"code":190,"message":"token EAAtoken of +447911123456\nis bad \#(String(repeating: "y", count: 900))"}}"#
+        let long = String(repeating: "y", count: 900)
+        let body = #"{"error":{"code":190,"message":"token EAAtoken of +447911123456\nis bad \#(long)"}}"#
         guard case .refused(_, let detail, _) = try await outcome(status: 401, body: body) else {
             Issue.record("an error object is a refusal")
             return
@@ -243,14 +248,14 @@ import Testing
     @Test("an error names code, details and cure")
     func detail() async throws {
         let body = """
-            {"error":{"code":131047,"message":"(#131047) Re-engagement message","error_data":{"details":"More than 24 hours"}}}
+            {"error":{"code":131047,"message":"(#131047) Re-engagement message","error_data":{"details":"Too late"}}}
             """
         let outcome = try await outcome(status: 400, body: body)
         #expect(
             outcome
                 == .refused(
                     code: 131047,
-                    detail: "(#131047) Re-engagement message; More than 24 hours; code 131047; the 24-hour window is closed; "
+                    detail: "(#131047) Re-engagement message; Too late; code 131047; the 24-hour window is closed; "
                         + "only a template may be sent", retry: .never))
     }
 }
@@ -265,24 +270,31 @@ import Testing
         }
     }
 
-    @Test("addresses that can be used are taken", arguments: [
-        "https://graph.facebook.com", "https://graph.facebook.com/", "https://proxy.example:8443/meta",
-        "http://127.0.0.1:8445", "http://localhost:8445", "http://[::1]:8445",
-    ])
+    @Test(
+        "addresses that can be used are taken",
+        arguments: [
+            "https://graph.facebook.com", "https://graph.facebook.com/", "https://proxy.example:8443/meta",
+            "http://127.0.0.1:8445", "http://localhost:8445", "http://[::1]:8445",
+        ])
     func good(url: String) { #expect(error(baseURL: url) == nil) }
 
-    @Test("others are refused", arguments: [
-        "", "graph.facebook.com", "ftp://graph.facebook.com", "https://", "https:///v24.0", "https://a b",
-        "https://graph.facebook.com?x=1", "https://graph.facebook.com#x", "https://user@graph.facebook.com",
-    ])
+    @Test(
+        "others are refused",
+        arguments: [
+            "", "graph.facebook.com", "ftp://graph.facebook.com", "https://", "https:///v24.0", "https://a b",
+            "https://graph.facebook.com?x=1", "https://graph.facebook.com#x", "https://user@graph.facebook.com",
+        ])
     func bad(url: String) {
         if case .badURL = error(baseURL: url) { return }
         Issue.record("\(url) was taken")
     }
 
-    @Test("the token does not travel in clear to another machine", arguments: [
-        "http://graph.facebook.com", "http://127.0.0.1.example.com", "http://localhost.example.com", "http://10.0.0.1",
-    ])
+    @Test(
+        "the token does not travel in clear to another machine",
+        arguments: [
+            "http://graph.facebook.com", "http://127.0.0.1.example.com", "http://localhost.example.com",
+            "http://10.0.0.1",
+        ])
     func clear(url: String) { #expect(error(baseURL: url) == .tokenInClear(url)) }
 
     @Test("a version looks like one", arguments: ["", "v", "24.0", "v24.0/me", "latest"])

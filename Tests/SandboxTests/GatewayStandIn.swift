@@ -159,7 +159,9 @@ struct Stage: Sendable {
     }
 
     /// A send through the Graph side, with the right token and proof.
-    func graph(_ body: String, version: String = "v24.0", object: String = samplePhone.phoneNumberID) async throws -> Answer {
+    func graph(
+        _ body: String, version: String = "v24.0", object: String = samplePhone.phoneNumberID
+    ) async throws -> Answer {
         // openssl: printf EAAtoken | openssl dgst -sha256 -hmac zr-demo-app-secret
         let proof = "d152a755b0dba4d955375d3f680b75a0d3046e0dd4c44e01b2a1b391ed6454e8"
         return try await call(
@@ -169,7 +171,8 @@ struct Stage: Sendable {
 
     /// A text that the twin takes as it is.
     static func text(_ text: String = "Hello", to: String = "+447911123456") -> String {
-        #"{"messaging_product":"whatsapp","to":"\#(to)","type":"text","text":{"body":"\#(text)"},"biz_opaque_callback_data":"ref-1"}"#
+        #"{"messaging_product":"whatsapp","to":"\#(to)","type":"text","text":{"body":"\#(text)"},"#
+            + #""biz_opaque_callback_data":"ref-1"}"#
     }
 }
 

@@ -20,7 +20,8 @@ import Testing
                 #"{"messaging_product":"whatsapp","recipient":"GB.123","type":"text","text":{"body":"x"}}"#)
             #expect(dig(person.json, "contacts", 0, "user_id") as? String == "GB.123")
             #expect(dig(person.json, "contacts", 0, "wa_id") == nil)
-            let read = try await stage.graph(#"{"messaging_product":"whatsapp","status":"read","message_id":"wamid.X"}"#)
+            let read = try await stage.graph(
+                #"{"messaging_product":"whatsapp","status":"read","message_id":"wamid.X"}"#)
             #expect(read["success"] as? Bool == true)
         }
     }

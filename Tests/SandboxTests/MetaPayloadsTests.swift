@@ -4,11 +4,13 @@ import Sandbox
 import Testing
 
 @Suite struct MetaJSONTests {
-    @Test("text is escaped as Meta does", arguments: [
-        ("plain ASCII ~", #""plain ASCII ~""#), ("é😀", #""\u00e9\ud83d\ude00""#), ("a/b", #""a\/b""#),
-        ("\"\\", #""\"\\""#), ("\u{8}\u{9}\n\u{C}\r", #""\b\t\n\f\r""#), ("\u{0}\u{1F}", #""\u0000\u001f""#),
-        ("\u{7F}\u{80}", "\"\u{7F}\\u0080\""), ("\u{2028}", #""\u2028""#), ("", #""""#),
-    ])
+    @Test(
+        "text is escaped as Meta does",
+        arguments: [
+            ("plain ASCII ~", #""plain ASCII ~""#), ("é😀", #""\u00e9\ud83d\ude00""#), ("a/b", #""a\/b""#),
+            ("\"\\", #""\"\\""#), ("\u{8}\u{9}\n\u{C}\r", #""\b\t\n\f\r""#), ("\u{0}\u{1F}", #""\u0000\u001f""#),
+            ("\u{7F}\u{80}", "\"\u{7F}\\u0080\""), ("\u{2028}", #""\u2028""#), ("", #""""#),
+        ])
     func escapes(text: String, expected: String) {
         #expect(String(decoding: MetaJSON.string(text).bytes, as: UTF8.self) == expected)
     }
@@ -25,7 +27,8 @@ import Testing
         let seed = generator.next() as UInt64
         var random = SplitMix(state: seed)
         for _ in 0..<500 {
-            let scalars = (0..<Int(random.next() % 20)).compactMap { _ in UnicodeScalar(UInt32(random.next() % 0x11_0000)) }
+            let length = Int(random.next() % 20)
+            let scalars = (0..<length).compactMap { _ in UnicodeScalar(UInt32(random.next() % 0x11_0000)) }
             let text = String(String.UnicodeScalarView(scalars))
             let parsed = try JSONSerialization.jsonObject(
                 with: Data(MetaJSON.string(text).bytes), options: .fragmentsAllowed)
@@ -51,12 +54,14 @@ struct SplitMix: RandomNumberGenerator {
     let sentAt = Timestamp(seconds: 1_749_416_383)
 
     /// Made with openssl: the first three stand in the platform's fact sheet as vectors.
-    @Test("the signature is that of the bytes as they are", arguments: [
-        ("{}", "8dfe638e1d2499b097abf5dc7c9765bb196a570f772b4f252ed6e4d394fc5abe"),
-        (#"{"t":"\u00e9\ud83d\ude00"}"#, "1f90355c537beab8fad9f04723969e7713071f0d4a74645988c3e2ec75632a30"),
-        (#"{"t":"é😀"}"#, "2323ddab23018d9b31180b543fa08026dc666b494e2267489a19458b3c3bb87e"),
-        (#"{"u":"https:\/\/x.example\/a"}"#, "148f8e96a79ba9d50b2071982ae840f43f43b69d5a57e09b4342cd297a5d3dde"),
-    ])
+    @Test(
+        "the signature is that of the bytes as they are",
+        arguments: [
+            ("{}", "8dfe638e1d2499b097abf5dc7c9765bb196a570f772b4f252ed6e4d394fc5abe"),
+            (#"{"t":"\u00e9\ud83d\ude00"}"#, "1f90355c537beab8fad9f04723969e7713071f0d4a74645988c3e2ec75632a30"),
+            (#"{"t":"é😀"}"#, "2323ddab23018d9b31180b543fa08026dc666b494e2267489a19458b3c3bb87e"),
+            (#"{"u":"https:\/\/x.example\/a"}"#, "148f8e96a79ba9d50b2071982ae840f43f43b69d5a57e09b4342cd297a5d3dde"),
+        ])
     func signature(body: String, expected: String) {
         #expect(MetaPayloads.signature(of: Array(body.utf8), secret: appSecret) == "sha256=" + expected)
     }
@@ -71,7 +76,8 @@ struct SplitMix: RandomNumberGenerator {
             + #"{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","#
             + #""phone_number_id":"106540352242922"},"contacts":[{"profile":{"name":"Sam"},"wa_id":"447911123456"}],"#
             + #""messages":[{"context":{"from":"15550783881","id":"wamid.Q"},"from":"447911123456","id":"wamid.A","#
-            + #""timestamp":"1749416383","type":"text","text":{"body":"caf\u00e9 \/ \ud83d\ude00"}}]},"field":"messages"}]}]}"#
+            + #""timestamp":"1749416383","type":"text","text":{"body":"caf\u00e9 \/ \ud83d\ude00"}}]},"#
+            + #""field":"messages"}]}]}"#
         #expect(String(decoding: payloads.webhook(message), as: UTF8.self) == expected)
     }
 
@@ -98,9 +104,11 @@ struct SplitMix: RandomNumberGenerator {
         #expect(value?[type == "unsupported" ? "errors" : type] != nil)
     }
 
-    @Test("a status echoes our reference and prices what was sent and delivered", arguments: [
-        ("sent", true), ("delivered", true), ("read", false), ("failed", false),
-    ])
+    @Test(
+        "a status echoes our reference and prices what was sent and delivered",
+        arguments: [
+            ("sent", true), ("delivered", true), ("read", false), ("failed", false),
+        ])
     func status(word: String, hasPricing: Bool) throws {
         let report = StatusReport(
             messageID: "wamid.A", status: word, at: sentAt, recipient: "447911123456", callbackData: "ref,1",
@@ -130,7 +138,8 @@ struct SplitMix: RandomNumberGenerator {
         #expect(entries.count == 3)
         #expect(changes.count == 8)
         let ids = changes.flatMap { change in
-            ["messages", "statuses"].flatMap { dig(change, "value", $0) as? [Any] ?? [] }.map { dig($0, "id") as? String }
+            ["messages", "statuses"].flatMap { dig(change, "value", $0) as? [Any] ?? [] }
+                .map { dig($0, "id") as? String }
         }
         #expect(ids == messages.map(\.id) + statuses.map(\.messageID))
     }
@@ -143,9 +152,10 @@ struct SplitMix: RandomNumberGenerator {
         let bytes = try #require(Data(base64Encoded: String(id.dropFirst(6))))
         #expect(bytes.count == (isInbound ? 41 : 39))
         #expect(bytes.last == 0)
-        let ids = Set((0..<1_000).map { _ in
-            MetaPayloads.messageID(number: "16503879439", isInbound: isInbound, using: &random)
-        })
+        let ids = Set(
+            (0..<1_000).map { _ in
+                MetaPayloads.messageID(number: "16503879439", isInbound: isInbound, using: &random)
+            })
         #expect(ids.count == 1_000)
     }
 }
