@@ -7,15 +7,23 @@ CREATE SCHEMA IF NOT EXISTS gateway;
 -- Roles: gateway_writer is the process, authenticated a landlord, gateway_admin an administrator; none logs in.
 DO $$
 DECLARE
-  missing text;
+  missing text[] := ARRAY(SELECT r FROM unnest('{anon,authenticated,gateway_writer,gateway_admin}'::text[]) r
+                           WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r));
+  r text;
 BEGIN
-  SELECT string_agg(format('CREATE ROLE %I NOLOGIN;', r), ' ') INTO missing
-    FROM unnest('{anon,authenticated,gateway_writer,gateway_admin}'::text[]) r
-   WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r);
-  IF missing IS NOT NULL THEN EXECUTE missing; END IF;
-EXCEPTION WHEN insufficient_privilege THEN
-  RAISE EXCEPTION 'roles are missing and % may not create them', current_user
-    USING ERRCODE = 'insufficient_privilege', HINT = 'As an administrator of the server: ' || missing;
+  FOREACH r IN ARRAY missing LOOP
+    BEGIN
+      EXECUTE format('CREATE ROLE %I NOLOGIN', r);
+    EXCEPTION
+      WHEN duplicate_object OR unique_violation THEN
+        NULL;                      -- made for another database of this server just now
+      WHEN insufficient_privilege THEN
+        RAISE EXCEPTION 'the roles % are missing, and % may not make them', missing, current_user
+          USING ERRCODE = 'insufficient_privilege', HINT = format(
+            'as an administrator of the server: CREATE ROLE %s NOLOGIN',
+            array_to_string(missing, ' NOLOGIN; CREATE ROLE '));
+    END;
+  END LOOP;
 END $$;
 
 -- The part of Supabase's auth schema we read, where it is not there.

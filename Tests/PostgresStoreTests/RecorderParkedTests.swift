@@ -1,0 +1,142 @@
+import Intake
+import Journal
+import Messaging
+import PostgresClient
+import PostgresStore
+import Routing
+import Testing
+
+@Suite(.serialized) struct RecorderParkedTests {
+    private func parked(
+        _ world: RecorderWorld, at position: Int64, index: Int = 0, reason: String = "not_json", body: String = "{",
+        endpoint: EndpointReference? = nil
+    ) -> ParkedUpdate {
+        ParkedUpdate(
+            position: JournalPosition(position), index: index, source: .meta, receivedAt: RecorderWorld.clock, reason: reason,
+            detail: "expected }", endpoint: endpoint, payload: Array(body.utf8))
+    }
+
+    /// Parks updates of one webhook at the next position.
+    private func park(_ world: RecorderWorld, _ updates: [ParkedUpdate]) async throws -> JournalPosition {
+        let checkpoint = try await world.claim()
+        let position = JournalPosition(checkpoint.position.value + 1)
+        var batch = RecordBatch(journal: checkpoint.journal, owner: world.ownerID, after: checkpoint.position, upTo: position)
+        batch.parked = updates.map { update in
+            var update = update
+            update.position = position
+            return update
+        }
+        batch.webhooks = [world.webhook(position, updates: updates.count, parked: updates.count)]
+        guard case .recorded = try await world.recorder.record(batch) else { throw Failure() }
+        return position
+    }
+
+    private struct Failure: Error {}
+
+    private func redrive(
+        _ world: RecorderWorld, _ requests: [RedriveRequest], _ fill: (inout RecordBatch) -> Void
+    ) async throws -> RecordResult {
+        let checkpoint = try await world.claim()
+        var batch = RecordBatch(
+            journal: checkpoint.journal, owner: world.ownerID, after: checkpoint.position, upTo: checkpoint.position)
+        batch.redriven = requests.map(\.id)
+        fill(&batch)
+        return try await world.recorder.record(batch)
+    }
+
+    @Test func parkedUpdatesKeepTheirBodyOnceAndAreNotRedrivenUnasked() async throws {
+        let world = try await RecorderWorld()
+        _ = try await park(world, [parked(world, at: 1, index: 0), parked(world, at: 1, index: 3)])
+        #expect(try await world.count("parked_updates") == 2)
+        #expect(try await world.count("parked_payloads") == 1)
+        #expect(try await world.recorder.redriveRequests(limit: 10).isEmpty)
+        #expect(try await world.verdicts().parked == 2)
+        #expect(try await world.value("SELECT processed FROM gateway.webhook_log") == "false")
+    }
+
+    @Test func theSameBodyAgainIsCountedNotDoubled() async throws {
+        let world = try await RecorderWorld()
+        _ = try await park(world, [parked(world, at: 1)])
+        _ = try await park(world, [parked(world, at: 2)])
+        #expect(try await world.value("SELECT (count(*), max(times))::text FROM gateway.parked_updates") == "(1,2)")
+    }
+
+    @Test func anAskedForRedriveCarriesPlaceAndBody() async throws {
+        let world = try await RecorderWorld()
+        let position = try await park(world, [parked(world, at: 1, index: 2, body: "{\"a\":")])
+        try await world.owner.execute("SELECT gateway.inbox_redrive(ARRAY(SELECT id FROM gateway.parked_updates), 'root')")
+        let request = try #require(try await world.recorder.redriveRequests(limit: 10).first)
+        #expect(request.position == position)
+        #expect(request.index == 2)
+        #expect(request.source == .meta)
+        #expect(request.receivedAt == RecorderWorld.clock)
+        #expect(request.payload == Array("{\"a\":".utf8))
+        #expect(try await world.value("SELECT action FROM gateway.audit_log") == "inbox.redrive")
+    }
+
+    @Test func aRedrivenMessageMovesItsCountFromParkedToItsVerdict() async throws {
+        let world = try await RecorderWorld()
+        let position = try await park(world, [parked(world, at: 1), parked(world, at: 1, index: 1), parked(world, at: 1, index: 2)])
+        try await world.owner.execute("SELECT gateway.inbox_redrive(ARRAY(SELECT id FROM gateway.parked_updates), 'root')")
+        let requests = try await world.recorder.redriveRequests(limit: 10)
+        #expect(requests.count == 3)
+        let result = try await redrive(world, [requests[0]]) { batch in
+            var message = world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)
+            message.position = position
+            batch.messages = [message]
+        }
+        guard case .recorded(let outcome) = result else { Issue.record("\(result)"); return }
+        #expect(outcome.counts.routed == 1)
+        _ = try await redrive(world, [requests[1]]) { batch in
+            batch.statuses = [RecordedStatus(
+                endpointID: world.endpoint.id,
+                status: StatusUpdate(endpoint: world.endpoint.reference, messageID: "s", status: .sent, at: RecorderWorld.clock))]
+        }
+        _ = try await redrive(world, [requests[2]]) { _ in }
+        let counts = try await world.verdicts()
+        #expect(counts.routed == 1 && counts.status == 1 && counts.ignored == 1 && counts.parked == 0)
+        #expect(try await world.value("SELECT processed FROM gateway.webhook_log") == "true")
+        #expect(try await world.count("parked_updates") == 0)
+        #expect(try await world.claim().position == position)
+    }
+
+    @Test func aRedriveThatFailsAgainStaysParkedAndIsNotAskedForAnyMore() async throws {
+        let world = try await RecorderWorld()
+        _ = try await park(world, [parked(world, at: 1)])
+        try await world.owner.execute("UPDATE gateway.parked_updates SET redrive_requested_at = now()")
+        let request = try #require(try await world.recorder.redriveRequests(limit: 10).first)
+        _ = try await redrive(world, [request]) { $0.parked = [parked(world, at: request.position.value, reason: "unknown_shape")] }
+        #expect(try await world.value("SELECT (times, attempts, reason)::text FROM gateway.parked_updates") == "(1,1,unknown_shape)")
+        #expect(try await world.recorder.redriveRequests(limit: 10).isEmpty)
+        #expect(try await world.verdicts().parked == 1)
+    }
+
+    @Test func whatAnUnknownEndpointParkedIsRedrivenOnceItIsKnown() async throws {
+        let world = try await RecorderWorld()
+        let stranger = EndpointReference(kind: .cloud, providerID: "PN2")
+        _ = try await park(world, [parked(world, at: 1, reason: "unknown_endpoint", endpoint: stranger), parked(world, at: 1, index: 1)])
+        #expect(try await world.recorder.redriveRequests(limit: 10).isEmpty)
+        try await world.owner.execute("SELECT gateway.ensure_endpoint('cloud', 'PN2')")
+        #expect(try await world.recorder.redriveRequests(limit: 10).map(\.index) == [0])
+    }
+
+    @Test func aRedriveIsFencedLikeEverythingElse() async throws {
+        let world = try await RecorderWorld()
+        _ = try await park(world, [parked(world, at: 1)])
+        try await world.owner.execute("UPDATE gateway.parked_updates SET redrive_requested_at = now()")
+        let request = try #require(try await world.recorder.redriveRequests(limit: 10).first)
+        let result = try await redrive(world, [request]) { $0.owner = UniqueID("90000000-0000-0000-0000-0000000000bb")! }
+        guard case .fenced = result else { Issue.record("\(result)"); return }
+        #expect(try await world.count("parked_updates") == 1)
+    }
+
+    @Test func largeBodiesAreHandedOverAFewAtATime() async throws {
+        let world = try await RecorderWorld()
+        for letter in "abc" {
+            _ = try await park(world, [parked(world, at: 1, body: String(repeating: letter, count: 9 << 20))])
+        }
+        try await world.owner.execute("UPDATE gateway.parked_updates SET redrive_requested_at = now()")
+        #expect(try await world.recorder.redriveRequests(limit: 10).count == 2)
+        #expect(try await world.recorder.redriveRequests(limit: 1).count == 1)
+    }
+}
