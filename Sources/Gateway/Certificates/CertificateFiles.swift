@@ -5,7 +5,7 @@ package import NIOSSL
 import SwiftASN1
 import X509
 
-/// The certificate chain and the key of the public listeners, read from `GATEWAY_CERTS_DIR` and found to belong together.
+/// Certificate chain and key of the public listeners, read from `GATEWAY_CERTS_DIR` and found to belong together.
 ///
 /// The names are those that ACME clients write: `fullchain.pem` (the server's certificate first, then those above it)
 /// and `privkey.pem`.

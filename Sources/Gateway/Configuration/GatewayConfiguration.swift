@@ -1,0 +1,129 @@
+package import Ingress
+package import Journal
+package import Messaging
+import Webhooks
+
+/// Everything the gateway is told before it starts.
+package struct GatewayConfiguration: Sendable {
+    package var databaseURL: Secret?
+    package var dataDirectory: String
+    package var bind: String
+    package var ingressPort: Int
+    package var apiPort: Int
+    package var operationsPort: Int
+    package var certificatesDirectory: String
+    package var rulesDirectory: String
+    package var journalLimits: JournalLimits
+    package var ingressLimits: IngressLimits
+    /// Event loops of the public listener; `nil` = one a core.
+    package var eventLoops: Int?
+    package var routePollSeconds: Int64
+    package var meta: MetaSettings
+    package var supabase: SupabaseSettings
+
+    /// The platform's own number, and how to reach Meta.
+    package struct MetaSettings: Sendable {
+        package var appSecrets: [Secret]
+        package var verifyTokens: [Secret]
+        package var graphURL: String
+        package var graphTrustFile: String?
+        package var version: String
+        package var phoneNumberID: String?
+        package var businessAccountID: String?
+        package var accessToken: Secret?
+    }
+
+    /// How landlords' tokens are judged.
+    package struct SupabaseSettings: Sendable {
+        package var secret: Secret?
+        package var keysURL: String?
+        package var issuer: String?
+        package var audience: String
+
+        /// Without either nobody could be let in, and the API is not served.
+        package var isConfigured: Bool { secret != nil || keysURL != nil }
+    }
+
+    package init(_ settings: SettingsReader) throws(SettingError) {
+        databaseURL = try settings.secret(.databaseURL)
+        dataDirectory = try settings.text(.dataDirectory) ?? "./var"
+        bind = try settings.text(.bind) ?? "0.0.0.0"
+        ingressPort = try settings.port(.ingressPort)
+        apiPort = try settings.port(.apiPort)
+        operationsPort = try settings.port(.operationsPort)
+        certificatesDirectory = try settings.text(.certificatesDirectory) ?? "certs"
+        rulesDirectory = try settings.text(.rulesDirectory) ?? "routing-rules"
+        journalLimits = try Self.journalLimits(settings)
+        ingressLimits = try Self.ingressLimits(settings)
+        eventLoops = try settings.find(.eventLoops) == nil ? nil : try settings.count(.eventLoops, in: 1...256)
+        routePollSeconds = try settings.seconds(.routePollInterval, in: 1...3600)
+        meta = try Self.meta(settings)
+        supabase = SupabaseSettings(
+            secret: try Self.signingSecret(settings), keysURL: try settings.text(.supabaseJWKSURL),
+            issuer: try settings.text(.supabaseIssuer), audience: try settings.text(.supabaseAudience) ?? "authenticated")
+        try Self.refuseWhatIsNotServedYet(settings)
+    }
+
+    private static func journalLimits(_ settings: SettingsReader) throws(SettingError) -> JournalLimits {
+        JournalLimits(
+            unconfirmedBytesMax: try settings.bytes(.journalMaxBytes, in: (1 << 20)...(1 << 50)),
+            keepSeconds: try settings.seconds(.journalKeep, in: 0...(365 * 86_400)))
+    }
+
+    private static func ingressLimits(_ settings: SettingsReader) throws(SettingError) -> IngressLimits {
+        var limits = IngressLimits()
+        limits.bodyBytesMax = Int(try settings.bytes(.bodyMaxBytes, in: 1024...(64 << 20)))
+        limits.headerBytesMax = Int(try settings.bytes(.headerMaxBytes, in: 1024...(1 << 20)))
+        limits.targetBytesMax = Int(try settings.bytes(.targetMaxBytes, in: 256...(1 << 20)))
+        limits.headSeconds = try settings.seconds(.headTimeout, in: 1...3600)
+        limits.bodySeconds = try settings.seconds(.bodyTimeout, in: 1...3600)
+        limits.idleSeconds = try settings.seconds(.idleTimeout, in: 1...86_400)
+        limits.connectionsMax = try settings.count(.connectionsMax, in: 1...1_000_000)
+        limits.bodyBytesInFlightMax = Int(try settings.bytes(.bodiesInFlightMaxBytes, in: (1 << 20)...(1 << 40)))
+        return limits
+    }
+
+    private static func meta(_ settings: SettingsReader) throws(SettingError) -> MetaSettings {
+        let secrets = try settings.ring(.metaAppSecret)
+        guard !secrets.isEmpty else {
+            throw SettingError(
+                .metaAppSecret, "is not set; copy the app secret from the app's dashboard (Settings, Basic). "
+                    + "Without it no webhook could be told from a forged one")
+        }
+        let tokens = try settings.ring(.metaVerifyToken)
+        guard !tokens.isEmpty else {
+            throw SettingError(
+                .metaVerifyToken, "is not set; choose a random text and enter the same one in the dashboard's webhook settings")
+        }
+        return MetaSettings(
+            appSecrets: secrets, verifyTokens: tokens, graphURL: try settings.text(.metaGraphURL) ?? "",
+            graphTrustFile: try settings.text(.metaGraphTrustFile), version: try settings.text(.cloudAPIVersion) ?? "",
+            phoneNumberID: try settings.text(.phoneNumberID), businessAccountID: try settings.text(.businessAccountID),
+            accessToken: try settings.secret(.accessToken))
+    }
+
+    /// RFC 7518 wants a key as long as the hash; a shorter one can be guessed.
+    private static func signingSecret(_ settings: SettingsReader) throws(SettingError) -> Secret? {
+        guard let secret = try settings.secret(.supabaseJWTSecret) else { return nil }
+        guard secret.utf8.count >= 32 else {
+            throw SettingError(.supabaseJWTSecret, "has fewer than 32 bytes; copy the whole JWT secret from Supabase's settings")
+        }
+        return secret
+    }
+
+    /// A setting that asks for something this version cannot do must not be passed over in silence.
+    private static func refuseWhatIsNotServedYet(_ settings: SettingsReader) throws(SettingError) {
+        if let acknowledgement = try settings.text(.acknowledgement), acknowledgement != "journal" {
+            throw SettingError(.acknowledgement, "\"\(acknowledgement.prefix(40))\" is not served by this version; use journal")
+        }
+        if try settings.find(.forwardURL) != nil {
+            throw SettingError(.forwardURL, "is not served by this version; leave it unset")
+        }
+    }
+
+    package var verification: WebhookVerification {
+        WebhookVerification(
+            meta: WebhookAuthenticator(scheme: .meta, secrets: meta.appSecrets), vps: nil,
+            handshake: WebhookHandshake(tokens: meta.verifyTokens))
+    }
+}

@@ -1,0 +1,59 @@
+import Foundation
+import Logging
+import Messaging
+import Operations
+import PostgresClient
+import PostgresStore
+import Routing
+import ServiceLifecycle
+
+/// Everything that speaks to the database, each on connections of its own.
+struct Database: Sendable {
+    let gate: DatabaseGate
+    let recorder: PostgresRecorder
+    let lookup: PostgresConversationLookup
+    let routes: RouteLoader
+    let outbox: PostgresOutboxStore
+    let conversations: PostgresConversationStore
+    let housekeeping: [any Service]
+
+    /// Connections for the requests of landlords.
+    private static let landlordConnectionsMax = 8
+
+    init(_ url: Secret, configuration: GatewayConfiguration, board: HealthBoard, logger: Logger) {
+        func connection(_ name: String) -> PostgresConfiguration {
+            PostgresConfiguration(url.reveal(), applicationName: name.isEmpty ? "zenrent-gateway" : "zenrent-gateway \(name)")
+        }
+        let endpoints = PostgresEndpointStore(connection("endpoints"))
+        let upkeep = Upkeep(PostgresPool(connection("upkeep"), limits: .init(connectionsMax: 1)))
+        let session = RecorderSession(connection(""))
+        recorder = PostgresRecorder(session, host: ProcessInfo.processInfo.hostName)
+        lookup = PostgresConversationLookup(session)
+        outbox = PostgresOutboxStore(connection("outbox"))
+        conversations = PostgresConversationStore(
+            PostgresPool(connection("api"), limits: .init(connectionsMax: Self.landlordConnectionsMax)))
+        routes = RouteLoader(
+            source: PostgresRouteSource(connection("routes")), pollSeconds: configuration.routePollSeconds,
+            health: board.register("routes", blocksAcknowledging: false), logger: logger, onChange: { _ in })
+        let meta = configuration.meta
+        gate = DatabaseGate(
+            connection("start"), health: board.register("database", blocksAcknowledging: false), logger: logger
+        ) {
+            try await upkeep.run()
+            guard let phoneNumberID = meta.phoneNumberID else { return }
+            try await endpoints.save(cloudNumber: phoneNumberID, businessAccountID: meta.businessAccountID)
+        }
+        housekeeping = Self.housekeeping(upkeep, logger: logger)
+    }
+
+    /// Partitions for the days to come, what has aged out, a comparison of the routes with the application's tables.
+    private static func housekeeping(_ upkeep: Upkeep, logger: Logger) -> [any Service] {
+        [
+            RepeatingService(every: .seconds(6 * 3600)) {
+                do { try await upkeep.run() } catch {
+                    logger.warning("upkeep of the database failed; tried again later", metadata: ["error": "\(error)"])
+                }
+            }
+        ]
+    }
+}

@@ -1,0 +1,160 @@
+import API
+import Delivery
+import Dispatch
+import GraphAPI
+import Ingress
+import Intake
+import Journal
+package import Logging
+import Messaging
+import AsyncHTTPClient
+import NIOCore
+import NIOPosix
+import NIOSSL
+package import Operations
+import PostgresClient
+import PostgresStore
+import Routing
+import SQLiteJournal
+package import ServiceLifecycle
+import Synchronization
+import UnixSignals
+
+/// The gateway, put together. The only place that sees all adapters; it decides nothing.
+package struct Gateway: Sendable {
+    private let services: [any Service]
+    private let logger: Logger
+    /// The ports that are listened on.
+    package let ports: Ports
+
+    package struct Ports: Sendable {
+        package let ingress: Int
+        package let operations: Int
+        /// `nil`: the API is not served.
+        package let api: Int?
+    }
+
+    /// Opens the journal, reads certificates and rules, looks at the database, binds the public port.
+    /// - Throws: an error with its cure in the description, when something must be mended first.
+    package static func prepare(
+        _ configuration: GatewayConfiguration, registry: PrometheusRegistry, logger: Logger
+    ) async throws -> Gateway {
+        guard let databaseURL = configuration.databaseURL else {
+            throw SettingError(
+                .databaseURL, "is not set; give the database's address, or start with --private-postgres and an absolute "
+                    + "GATEWAY_DATA_DIR to have one made")
+        }
+        let board = HealthBoard()
+        let fatal = FatalErrorService()
+        let certificates = try CertificateLoader(directory: configuration.certificatesDirectory)
+        let rules = try RulesLoader(directory: configuration.rulesDirectory)
+        let journal = try openJournal(configuration, board: board, fatal: fatal, logger: logger)
+        let database = Database(databaseURL, configuration: configuration, board: board, logger: logger)
+        try await database.gate.check()
+
+        let intake = Intake(
+            journal: journal, recorder: database.recorder, lookup: database.lookup,
+            table: { database.routes.table.snapshot }, owner: newID(), clock: ContinuousClock(), now: SystemTime.now,
+            observer: IntakeReporter(logger: logger, health: board.register("recording", blocksAcknowledging: false)))
+        let reloads = reloads(rules, certificates, database.routes, logger: logger)
+        let ingress = IngressServer(
+            configuration: .init(
+                host: configuration.bind, port: configuration.ingressPort, limits: configuration.ingressLimits),
+            group: MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount),
+            tls: certificates.holder, verification: configuration.verification, appender: journal, logger: logger,
+            clock: SystemTime.now)
+        try await ingress.bind()
+        let operations = try await OperationsServer.bind(
+            port: configuration.operationsPort, registry: registry, board: board, logger: logger)
+
+        var services: [any Service] = [fatal, operations, JournalService(journal), database.gate]
+        services += [GatedService(database.gate, database.routes), GatedService(database.gate, IntakeService(intake))]
+        services += database.housekeeping.map { GatedService(database.gate, $0) }
+        services += try delivery(configuration, database, logger: logger)
+        let api = api(configuration, database, certificates, rules, logger: logger)
+        if let api { services.append(api.service) }
+        services += [ReloadService(reloads, intake: intake, logger: logger), ingress]
+        return Gateway(
+            services: services, logger: logger,
+            ports: Ports(ingress: ingress.boundPort ?? 0, operations: operations.port, api: api?.port))
+    }
+
+    /// Serves until SIGTERM or SIGINT, then drains: what was accepted is answered, what is being recorded is finished.
+    /// - Parameter others: started before and stopped after the gateway's own.
+    package func run(with others: [any Service] = []) async throws {
+        var configuration = ServiceGroupConfiguration(
+            services: (others + services).map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: logger)
+        configuration.maximumGracefulShutdownDuration = .seconds(30)
+        configuration.maximumCancellationDuration = .seconds(10)
+        try await ServiceGroup(configuration: configuration).run()
+        logger.notice("stopped")
+    }
+
+    private static func newID() -> UniqueID {
+        var generator = SystemRandomNumberGenerator()
+        return .make(at: SystemTime.now(), using: &generator)
+    }
+
+    private static func openJournal(
+        _ configuration: GatewayConfiguration, board: HealthBoard, fatal: FatalErrorService, logger: Logger
+    ) throws -> SQLiteJournal {
+        let directory = try Directories.make(configuration.dataDirectory)
+        let journal = try SQLiteJournal(
+            directory: directory + "/journal", limits: configuration.journalLimits, newID: newID(), logger: logger,
+            clock: SystemTime.now, onFatal: { fatal.raise($0) })
+        board.register("journal", blocksAcknowledging: true) {
+            journal.refusal.map { .failed(reason: $0.message) } ?? .ok
+        }
+        return journal
+    }
+
+    private static func reloads(
+        _ rules: RulesLoader, _ certificates: CertificateLoader, _ routes: RouteLoader, logger: Logger
+    ) -> ReloadCoordinator {
+        ReloadCoordinator(
+            logger: logger,
+            actions: [
+                .rules: (1, { try rules.reload() }), .certificates: (1, { try certificates.reload() }),
+                .routes: (0, { try await routes.reload() }),
+            ])
+    }
+
+    private static func delivery(
+        _ configuration: GatewayConfiguration, _ database: Database, logger: Logger
+    ) throws -> [any Service] {
+        guard let token = configuration.meta.accessToken else {
+            logger.warning("WHATSAPP_ACCESS_TOKEN is not set: replies are queued and not sent")
+            return []
+        }
+        var graph = try GraphAPIConfiguration(
+            baseURL: configuration.meta.graphURL, version: configuration.meta.version, accessToken: token,
+            appSecret: configuration.meta.appSecrets.first)
+        graph.trustRootFile = configuration.meta.graphTrustFile
+        let sender = try GraphAPISender(configuration: graph)
+        let reporter = DeliveryReporter(logger: logger)
+        let dispatcher = Dispatcher(
+            configuration: DispatcherConfiguration(kind: .metaSend, worker: "\(newID())"), store: database.outbox,
+            sender: sender, clock: ContinuousClock(), jitter: { Int64.random(in: $0) }, observe: reporter.observe)
+        return [GatedService(database.gate, DeliveryService(dispatcher))]
+    }
+
+    private static func api(
+        _ configuration: GatewayConfiguration, _ database: Database, _ certificates: CertificateLoader,
+        _ rules: RulesLoader, logger: Logger
+    ) -> (service: any Service, port: Int)? {
+        guard configuration.supabase.isConfigured else {
+            logger.warning("neither SUPABASE_JWT_SECRET nor SUPABASE_JWKS_URL is set: the landlords' API is not served")
+            return nil
+        }
+        let supabase = configuration.supabase
+        let verifier = TokenVerifier(
+            expectations: .init(secret: supabase.secret, issuer: supabase.issuer, audience: supabase.audience),
+            publishedKeys: supabase.keysURL.map { PublishedKeys(url: $0, client: .shared, clock: SystemTime.now, logger: logger) })
+        let server = APIServer(
+            configuration: APIConfiguration(host: configuration.bind, port: configuration.apiPort),
+            store: database.conversations, verifier: verifier, tls: { certificates.holder.current },
+            signatureTemplate: { rules.rules.signature }, clock: SystemTime.now, logger: logger)
+        return (server, configuration.apiPort)
+    }
+}

@@ -1,0 +1,83 @@
+package import Intake
+import Journal
+package import Logging
+import Messaging
+import Metrics
+package import Operations
+
+/// Turns what intake tells into metrics, log lines and health.
+package struct IntakeReporter: IntakeObserver {
+    private let logger: Logger
+    private let health: HealthReporter
+    private let verdicts: [Verdict: Counter]
+    private let webhooks = Counter(label: "gateway_webhooks_recorded_total")
+    private let batches = Counter(label: "gateway_record_batches_total")
+    private let retries = Counter(label: "gateway_record_retries_total")
+    private let stale = Counter(label: "gateway_stale_routes_total")
+    private let conflicts = Counter(label: "gateway_identity_conflicts_total")
+    private let fences = Counter(label: "gateway_fences_total")
+    private let lag = Gauge(label: "gateway_recorded_received_seconds")
+
+    package init(logger: Logger, health: HealthReporter) {
+        self.logger = logger
+        self.health = health
+        var verdicts: [Verdict: Counter] = [:]
+        for verdict in Verdict.allCases {
+            verdicts[verdict] = Counter(label: "gateway_updates_total", dimensions: [("verdict", verdict.rawValue)])
+        }
+        self.verdicts = verdicts
+    }
+
+    package func observe(_ event: IntakeEvent) {
+        switch event {
+        case .recorded(let count, let counts, let receivedAt, let outcome):
+            webhooks.increment(by: count)
+            batches.increment()
+            for (verdict, counter) in verdicts where counts[verdict] > 0 { counter.increment(by: counts[verdict]) }
+            conflicts.increment(by: outcome.identityConflicts)
+            lag.record(Double(receivedAt.microseconds) / 1_000_000)
+            health.report(.ok)
+        case .retrying(let reason, let delay):
+            retries.increment()
+            health.report(.degraded(reason: "recording waits: \(reason)"))
+            logger.warning("recording waits", metadata: ["reason": "\(reason)", "delay": "\(delay)"])
+        case .parked(let position, let index, let sqlState):
+            logger.warning(
+                "update parked", metadata: [
+                    "position": "\(position.value)", "index": "\(index)", "sqlstate": "\(sqlState)",
+                    "next": "zenrent-gateway inbox parked",
+                ])
+        case .stopped(let refusals, let sqlState):
+            let reason = "the database refused \(refusals) webhooks in a row (SQLSTATE \(sqlState)); the journal holds them. "
+                + "Mend the cause, then send SIGHUP"
+            health.report(.failed(reason: reason))
+            logger.critical("recording stopped", metadata: ["reason": "\(reason)"])
+        case .resumed: logger.notice("recording tries again")
+        case .staleRoutes(let messages): stale.increment(by: messages)
+        case .fenced:
+            fences.increment()
+            logger.warning("recording was fenced off; journal and checkpoint are compared again")
+        case .reconciled(let reconciliation): log(reconciliation)
+        }
+    }
+
+    private func log(_ reconciliation: JournalReconciliation) {
+        switch reconciliation {
+        case .begin: logger.notice("a new journal begins")
+        case .goOn(let from): logger.info("recording goes on", metadata: ["after": "\(from.value)"])
+        case .replay(let from, let to, let lost):
+            logger.error(
+                "the database is behind the journal; recording again", metadata: [
+                    "after": "\(from.value)", "through": "\(to.value)", "trimmed_and_lost": "\(lost)",
+                ])
+        case .replayUnknown(let from, let to):
+            logger.critical(
+                "the database does not know this journal any more; recording everything kept again",
+                metadata: ["after": "\(from.value)", "through": "\(to.value)"])
+        case .renew(let from):
+            logger.error(
+                "another process records under this journal's name, or its directory is a copy; it gets a new identity",
+                metadata: ["recording_again_after": "\(from.value)"])
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import Foundation
+import Messaging
+package import Operations
+package import Routing
+import Synchronization
+
+/// Reads the rules directory, and holds the rules in force.
+package final class RulesLoader: Sendable {
+    private let directory: String
+    private let current: Mutex<(rules: RoutingRules, generation: Int64)>
+
+    /// - Throws: `RulesErrors`, every error with file, line and column.
+    package init(directory: String) throws(RulesErrors) {
+        self.directory = directory
+        current = Mutex((try Self.read(directory), 1))
+    }
+
+    package var rules: RoutingRules { current.withLock { $0.rules } }
+
+    /// Swaps whole, or throws and leaves the rules as they were.
+    package func reload() throws(RulesErrors) -> ReloadReceipt {
+        let rules = try Self.read(directory)
+        return current.withLock { current in
+            if rules.digest != current.rules.digest { current = (rules, current.generation + 1) }
+            return ReloadReceipt(generation: current.generation, summary: "rules from \(directory)")
+        }
+    }
+
+    private static func read(_ directory: String) throws(RulesErrors) -> RoutingRules {
+        let names: [String]
+        do {
+            names = try FileManager.default.contentsOfDirectory(atPath: directory)
+        } catch {
+            throw RoutingRules.unreadableDirectory(directory, reason: (error as NSError).localizedDescription)
+        }
+        let files = names.filter { $0.hasSuffix(RulesFile.fileExtension) }.map { name -> RulesFile in
+            let path = directory + "/" + name
+            let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+            let size = attributes?[.size] as? Int ?? 0
+            if size > RulesFile.sizeLimit { return RulesFile(name: name, content: .tooLarge(bytes: size)) }
+            guard let data = FileManager.default.contents(atPath: path) else {
+                return RulesFile(name: name, content: .unreadable("this user cannot read it"))
+            }
+            return RulesFile(name: name, content: .bytes([UInt8](data)))
+        }
+        return try RoutingRules(files: files, directory: directory)
+    }
+}

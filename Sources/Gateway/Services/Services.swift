@@ -1,0 +1,84 @@
+package import Delivery
+package import Intake
+package import Logging
+package import Operations
+package import SQLiteJournal
+import ServiceLifecycle
+import UnixSignals
+
+/// Intake as a service: at shutdown what is being recorded is finished, the rest stays in the journal.
+package struct IntakeService: Service {
+    private let intake: Intake
+    package init(_ intake: Intake) { self.intake = intake }
+
+    package func run() async throws {
+        await cancelWhenGracefulShutdown { await intake.run() }
+    }
+}
+
+/// Closes the journal last, when nobody appends or reads any more.
+package struct JournalService: Service {
+    private let journal: SQLiteJournal
+    package init(_ journal: SQLiteJournal) { self.journal = journal }
+
+    package func run() async throws {
+        try? await gracefulShutdown()
+        await journal.close()
+    }
+}
+
+/// Delivery as a service: at shutdown sends in flight are finished, nothing new is claimed.
+package struct DeliveryService: Service {
+    private let dispatcher: Dispatcher<ContinuousClock>
+    package init(_ dispatcher: Dispatcher<ContinuousClock>) { self.dispatcher = dispatcher }
+
+    package func run() async throws {
+        await withGracefulShutdownHandler {
+            await dispatcher.run()
+        } onGracefulShutdown: {
+            dispatcher.drain()
+        }
+    }
+}
+
+/// SIGHUP: rules, certificates and routes are loaded again, and a stopped intake tries again.
+package struct ReloadService: Service {
+    private let coordinator: ReloadCoordinator
+    private let intake: Intake
+    private let logger: Logger
+
+    package init(_ coordinator: ReloadCoordinator, intake: Intake, logger: Logger) {
+        self.coordinator = coordinator
+        self.intake = intake
+        self.logger = logger
+    }
+
+    package func run() async throws {
+        let signals = await UnixSignalsSequence(trapping: .sighup)
+        for await _ in signals.cancelOnGracefulShutdown() {
+            logger.notice("SIGHUP: reloading")
+            await intake.resume()
+            await coordinator.reload()
+        }
+    }
+}
+
+/// Something to be done now and then, whatever else happens.
+package struct RepeatingService: Service {
+    private let interval: Duration
+    private let body: @Sendable () async -> Void
+
+    package init(every interval: Duration, _ body: @escaping @Sendable () async -> Void) {
+        self.interval = interval
+        self.body = body
+    }
+
+    package func run() async throws {
+        await cancelWhenGracefulShutdown { [self] in
+            while !Task.isCancelled {
+                await body()
+                try? await Task.sleep(for: interval)
+            }
+        }
+    }
+}
