@@ -27,11 +27,9 @@ package struct RouteExplanation: Hashable, Sendable {
 
 extension RoutingTable {
     /// All leases under the sender's keys, with the reason for each; the same rules as `candidates`.
-    /// - Parameter endpoint: `nil` = any that the platform's landlords share.
     package func explain(
-        phone: PhoneKey?, account: AccountIdentity? = nil, endpoint: Endpoint? = nil, today: CalendarDay
+        phone: PhoneKey?, account: AccountIdentity?, endpoint: Endpoint, today: CalendarDay
     ) -> [RouteExplanation] {
-        let endpoint = endpoint ?? Self.sharedEndpoint
         let list = candidates(phone: phone, account: account, endpoint: endpoint, today: today)
         var reached: [Route: [Reach]] = [:]
         var order: [Route] = []
@@ -48,10 +46,6 @@ extension RoutingTable {
                 landlord: landlord(route.landlordID))
         }
     }
-
-    private static let sharedEndpoint = Endpoint(
-        id: UniqueID(high: 0, low: 0), reference: EndpointReference(kind: .cloud, providerID: ""), ownerID: nil,
-        phoneScope: "", accountIDScope: "")
 
     private func outcome(
         of route: Route, reaches: [Reach], in list: CandidateList, at endpoint: Endpoint, on today: CalendarDay

@@ -107,8 +107,8 @@ public final class RoutingTable: Sendable {
             + changedRoutes.values.reduce(64 * changedRoutes.count) { $0 + 136 * $1.count }
     }
 
-    /// The table with some changes: the next generation. Costs as much as this and the earlier changes since the last
-    /// compaction, whatever the size of the table.
+    /// The table with some changes: the next generation, or the same if there are none. Costs as much as these and the
+    /// earlier changes since the last compaction, whatever the size of the table.
     public func applying(_ delta: RouteDelta) -> RoutingTable {
         var changed = changedRoutes
         var routes = routeCount
@@ -121,11 +121,16 @@ public final class RoutingTable: Sendable {
         }
         var landlords = landlords
         for (id, landlord) in delta.landlords { landlords[id] = landlord }
+        let endpoints = Self.index(delta.endpoints)
+        let isUnchanged =
+            delta.routes.isEmpty && delta.landlords.isEmpty && delta.identities.isEmpty
+            && delta.settings == settings && endpoints == self.endpoints
         return RoutingTable(
-            generation: generation + 1, cursor: delta.cursor, settings: delta.settings, store: store,
+            generation: isUnchanged ? generation : generation + 1, cursor: delta.cursor, settings: delta.settings,
+            store: store,
             changedRoutes: changed, routeCount: routes, keyCount: keys, rejectedCount: rejectedCount,
             landlords: landlords, identities: identities.applying(delta.identities),
-            endpoints: Self.index(delta.endpoints))
+            endpoints: endpoints)
     }
 
     /// The same table without an overlay, and the same generation. Takes as long as building a table, so it is not for

@@ -205,7 +205,7 @@ func makeMessage(
         let table = makeTable(
             leases, identities: [departure(of: 7, from: .ann, at: 100), link(phone: .bob, person: 7, to: .ann)],
             landlords: [ada])
-        let lines = table.explain(phone: .ann, today: today)
+        let lines = table.explain(phone: .ann, account: nil, endpoint: .shared, today: today)
         let outcomes = Dictionary(uniqueKeysWithValues: lines.map { ($0.route.leaseID, $0.outcome) })
         #expect(
             outcomes == [
@@ -215,11 +215,13 @@ func makeMessage(
             ])
         #expect(lines.first { $0.route.leaseID == uid(1) }?.landlord == ada)
         #expect(lines.first { $0.route.leaseID == uid(3) }?.landlord == nil)
-        let moved = table.explain(phone: .bob, today: today)
+        let moved = table.explain(phone: .bob, account: nil, endpoint: .shared, today: today)
         #expect(moved.first { $0.route.leaseID == uid(6) }?.outcome == .candidate)
         #expect(moved.first { $0.route.leaseID == uid(1) }?.outcome == .nextHolder)
         #expect(
-            table.explain(phone: .ann, endpoint: .owned(by: 2), today: today).first { $0.route.leaseID == uid(1) }?
-                .outcome == .otherOwner)
+            table.explain(phone: .ann, account: nil, endpoint: .owned(by: 2), today: today).first {
+                $0.route.leaseID == uid(1)
+            }?
+            .outcome == .otherOwner)
     }
 }

@@ -19,6 +19,15 @@ import Testing
         #expect(second.routeCount == 1 && second.statistics.keys == 1 && first.routeCount == 2)
     }
 
+    @Test("a delta without a change moves the cursor alone")
+    func emptyDelta() {
+        let first = makeTable([makeLease(1)])
+        let later = RouteCursor(snapshot: "9:9:", epoch: "test")
+        let second = first.applying(RouteDelta(cursor: later, endpoints: [.shared]))
+        #expect(second.generation == first.generation && second.cursor == later && second.routeCount == 1)
+        #expect(second.applying(RouteDelta(cursor: later)).generation == first.generation + 1)
+    }
+
     @Test("landlords, endpoints and settings follow a delta")
     func deltaOfTheRest() {
         let ada = Landlord(id: uid(1), name: "Ada", isEnabled: true, signature: nil)

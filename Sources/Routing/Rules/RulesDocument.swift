@@ -9,11 +9,11 @@ struct RulesDocument {
 
     init(_ file: RulesFile) throws(RulesError) {
         let (bytes, text) = try Self.text(of: file)
-        if let place = AnchorScan.firstAnchor(in: text) {
+        if let anchor = Self.firstAnchor(in: text) {
             throw RulesError(
-                file: file.name, line: place.line, column: place.column, offendingText: place.text,
-                problem: "YAML anchors and aliases are not allowed",
-                hint: "Write the value out where it is needed; put a text that begins with & or * in double quotes.")
+                file: file.name, line: anchor.line, column: anchor.column, offendingText: anchor.text,
+                problem: "YAML anchors are not allowed",
+                hint: "Write the value out where it is needed; in a text, leave a blank behind the &.")
         }
         self.bytes = bytes
         self.name = file.name
@@ -39,6 +39,27 @@ struct RulesDocument {
             guard let text = String(validating: bytes, as: UTF8.self) else { throw notUTF8(file.name, bytes) }
             return (bytes, text)
         }
+    }
+
+    /// The first thing that could be an anchor, before the parser sees it: without anchors no alias means anything, and
+    /// a document is as large as it looks. Quotes and comments are searched, too: telling them apart is the parser's
+    /// art, and a mistake in it would let an anchor through.
+    private static func firstAnchor(in text: String) -> (line: Int, column: Int, text: String)? {
+        let separators = Set(" \t,[]{}:\"'?-!|>".unicodeScalars)
+        for (number, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
+            let scalars = Array(line.unicodeScalars)
+            for (place, scalar) in scalars.enumerated() where scalar == "&" {
+                let name = scalars[(place + 1)...].prefix { isAnchorName($0) }
+                guard !name.isEmpty, place == 0 || separators.contains(scalars[place - 1]) else { continue }
+                return (number + 1, place + 1, "&" + String(String.UnicodeScalarView(name)))
+            }
+        }
+        return nil
+    }
+
+    private static func isAnchorName(_ scalar: Unicode.Scalar) -> Bool {
+        ("0"..."9").contains(scalar) || ("a"..."z").contains(scalar) || ("A"..."Z").contains(scalar) || scalar == "_"
+            || scalar == "-"
     }
 
     private static func tooLarge(_ file: String, _ size: Int) -> RulesError {
