@@ -17,7 +17,7 @@ package struct GraphAPISender: Delivery.Sender {
     private static let responseBytesMax = 64 * 1024
 
     private let configuration: GraphAPIConfiguration
-    private let client: HTTPClient
+    private let connections: Connections
     private let authorization: String
     /// `?appsecret_proof=…`, or nothing.
     private let query: String
@@ -44,17 +44,12 @@ package struct GraphAPISender: Delivery.Sender {
         client.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = configuration.connectionsMax
         // Shorter than any server keeps a connection: one that closes while we write leaves the outcome unknown.
         client.connectionPool.idleTimeout = .seconds(15)
-        self.client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: client)
+        self.connections = Connections(client)
         self.authorization = "Bearer \(configuration.accessToken.reveal())"
         self.query =
             configuration.appSecret.map {
                 "?appsecret_proof=" + Self.proof(appSecret: $0, accessToken: configuration.accessToken)
             } ?? ""
-    }
-
-    /// Closes the connections. Calls in flight fail; to be called after the dispatcher has drained.
-    package func shutdown() async throws {
-        try await client.shutdown()
     }
 
     /// The proof that the caller knows the app secret: hex HMAC-SHA256 of the token, keyed by the secret.
@@ -96,7 +91,8 @@ package struct GraphAPISender: Delivery.Sender {
         request.headers.add(name: "Content-Type", value: "application/json")
         request.headers.add(name: "Accept", value: "application/json")
         request.body = .stream(upload, length: .known(Int64(upload.count)))
-        let response = try await client.execute(request, timeout: .milliseconds(configuration.callTimeoutMilliseconds))
+        let response = try await connections.client.execute(
+            request, timeout: .milliseconds(configuration.callTimeoutMilliseconds))
         var body: [UInt8]?
         do {
             let buffer = try await response.body.collect(upTo: Self.responseBytesMax)
@@ -126,6 +122,17 @@ package struct GraphAPISender: Delivery.Sender {
         default: "\(type(of: error))"
         }
     }
+}
+
+/// The client and its connections, closed when the last copy of the sender is gone.
+private final class Connections: Sendable {
+    let client: HTTPClient
+
+    init(_ configuration: HTTPClient.Configuration) {
+        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }
+
+    deinit { client.shutdown { _ in } }
 }
 
 /// A request body that knows whether it was asked for.

@@ -106,8 +106,13 @@ struct SendResponse: Decodable {
     init(from decoder: any Decoder) throws {
         let fields = try decoder.container(keyedBy: CodingKeys.self)
         let messages = try? fields.decodeIfPresent([Message].self, forKey: .messages)
-        messageID = messages?.first?.id.flatMap { $0.isEmpty ? nil : $0 }
+        messageID = messages?.first?.id.flatMap { Self.isID($0) ? $0 : nil }
         failure = try? fields.decodeIfPresent(Failure.self, forKey: .error)
+    }
+
+    /// An id is opaque, but one that no column could hold is none.
+    private static func isID(_ text: String) -> Bool {
+        (1...512).contains(text.utf8.count) && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
     }
 
     /// - Returns: `nil` for bytes that are not a JSON object.

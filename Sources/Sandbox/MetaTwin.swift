@@ -46,7 +46,6 @@ package final class MetaTwin: Service {
             group.cancelAll()
             return outcome
         }
-        await poster.shutdown()
         switch outcome {
         case .success:
             _ = port.settle(.failure(.stopped))

@@ -20,7 +20,7 @@ struct WebhookPoster: Sendable {
     private let secret: Secret
     private let pauses: [Duration]
     private let memory: TwinMemory
-    private let client: HTTPClient
+    private let connections: Connections
 
     init(_ configuration: TwinConfiguration, memory: TwinMemory) throws(TwinError) {
         var client = HTTPClient.Configuration()
@@ -37,14 +37,12 @@ struct WebhookPoster: Sendable {
         client.timeout = .init(connect: .seconds(3), read: .seconds(20))
         client.connectionPool.retryConnectionEstablishment = false
         client.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64
-        self.client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: client)
+        self.connections = Connections(client)
         self.url = configuration.webhookURL
         self.secret = configuration.appSecret
         self.pauses = configuration.retryPauses
         self.memory = memory
     }
-
-    func shutdown() async { try? await client.shutdown() }
 
     /// One attempt.
     func post(_ body: [UInt8]) async -> PostResult {
@@ -89,7 +87,7 @@ struct WebhookPoster: Sendable {
         let request = HTTPClientRequest(
             url: "\(url)?hub.mode=subscribe&hub.challenge=\(challenge)&hub.verify_token=\(token.joined())")
         do {
-            let response = try await client.execute(request, timeout: .seconds(20))
+            let response = try await connections.client.execute(request, timeout: .seconds(20))
             let body = try await response.body.collect(upTo: 4096)
             let isEchoed = Array(body.readableBytesView) == Array(challenge.utf8)
             return (PostResult(status: Int(response.status.code), error: nil), isEchoed && response.status == .ok)
@@ -100,7 +98,7 @@ struct WebhookPoster: Sendable {
 
     private func result(of request: HTTPClientRequest) async -> PostResult {
         do {
-            let response = try await client.execute(request, timeout: .seconds(20))
+            let response = try await connections.client.execute(request, timeout: .seconds(20))
             for try await _ in response.body {}
             return PostResult(status: Int(response.status.code), error: nil)
         } catch {
@@ -111,4 +109,15 @@ struct WebhookPoster: Sendable {
     private static func describe(_ error: any Error) -> String {
         (error as? HTTPClientError)?.shortDescription ?? "no connection: \(type(of: error))"
     }
+}
+
+/// The client and its connections, closed when the last copy of the poster is gone.
+private final class Connections: Sendable {
+    let client: HTTPClient
+
+    init(_ configuration: HTTPClient.Configuration) {
+        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }
+
+    deinit { client.shutdown { _ in } }
 }

@@ -49,20 +49,12 @@ struct RunningTwin {
                 callTimeoutMilliseconds: callTimeoutMilliseconds))
     }
 
-    /// Runs a sender and closes it.
+    /// Lends a sender.
     func sending<Result>(
         token: Secret = accessToken, secret: Secret? = appSecret, callTimeoutMilliseconds: Int64 = 10_000,
         _ body: (GraphAPISender) async throws -> Result
     ) async throws -> Result {
-        let sender = try sender(token: token, secret: secret, callTimeoutMilliseconds: callTimeoutMilliseconds)
-        do {
-            let result = try await body(sender)
-            try await sender.shutdown()
-            return result
-        } catch {
-            try await sender.shutdown()
-            throw error
-        }
+        try await body(sender(token: token, secret: secret, callTimeoutMilliseconds: callTimeoutMilliseconds))
     }
 
     /// - Parameter orUnreachable: a twin without a gateway cannot deliver, but notes who wrote.
