@@ -74,7 +74,7 @@ import Testing
         (#"{"kind":"no_id"}"#, .uncertain),
         (#"{"kind":"oversize"}"#, .uncertain),
         (#"{"kind":"slow","milliseconds":50}"#, .accepted),
-        (#"{"kind":"slow","milliseconds":3000}"#, .uncertain),
+        (#"{"kind":"slow","milliseconds":600000}"#, .uncertain),
         (#"{"kind":"failed","code":131026}"#, .accepted),
     ]
 
@@ -95,11 +95,14 @@ import Testing
     func fault(order: String, expected: Kind) async throws {
         try await withTwin { twin in
             try await twin.post("faults", order)
-            let outcomes = try await twin.sending(callTimeoutMilliseconds: 1_000) { sender in
-                [await sender.send(.sample()), await sender.send(.sample(text: "after"))]
+            // Only what never answers in time gets a short time: the others must not depend on how busy the machine is.
+            let isEndless = order.contains("timeout") || order.contains("600000")
+            let outcome = try await twin.sending(callTimeoutMilliseconds: isEndless ? 1_000 : 30_000) {
+                await $0.send(.sample())
             }
-            #expect(Kind(outcomes[0]) == expected)
-            #expect(Kind(outcomes[1]) == .accepted, "the connection serves again")
+            #expect(Kind(outcome) == expected)
+            let after = try await twin.sending { await $0.send(.sample(text: "after")) }
+            #expect(Kind(after) == .accepted, "the twin serves again")
         }
     }
 

@@ -41,7 +41,7 @@ struct RunningTwin {
     let port: Int
 
     func sender(
-        token: Secret = accessToken, secret: Secret? = appSecret, callTimeoutMilliseconds: Int64 = 10_000
+        token: Secret = accessToken, secret: Secret? = appSecret, callTimeoutMilliseconds: Int64 = 30_000
     ) throws -> GraphAPISender {
         try GraphAPISender(
             configuration: GraphAPIConfiguration(
@@ -51,7 +51,7 @@ struct RunningTwin {
 
     /// Lends a sender.
     func sending<Result>(
-        token: Secret = accessToken, secret: Secret? = appSecret, callTimeoutMilliseconds: Int64 = 10_000,
+        token: Secret = accessToken, secret: Secret? = appSecret, callTimeoutMilliseconds: Int64 = 30_000,
         _ body: (GraphAPISender) async throws -> Result
     ) async throws -> Result {
         try await body(sender(token: token, secret: secret, callTimeoutMilliseconds: callTimeoutMilliseconds))
@@ -62,7 +62,7 @@ struct RunningTwin {
         var request = HTTPClientRequest(url: "http://127.0.0.1:\(port)/twin/\(path)")
         request.method = .POST
         request.body = .bytes(ByteBuffer(string: json))
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
         let answer = try await response.body.collect(upTo: 1 << 20)
         if orUnreachable, response.status == .badGateway { return }
         guard response.status == .ok else { throw Unexpected(text: String(buffer: answer)) }
@@ -71,7 +71,7 @@ struct RunningTwin {
     /// The messages the twin took.
     func messages() async throws -> [[String: Any]] {
         let request = HTTPClientRequest(url: "http://127.0.0.1:\(port)/twin/messages")
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
         let body = try await response.body.collect(upTo: 1 << 22)
         let value = try JSONSerialization.jsonObject(with: Data(body.readableBytesView))
         return try (value as? [[String: Any]]) ?? { throw Unexpected(text: "not a list") }()

@@ -152,7 +152,7 @@ struct Stage: Sendable {
         request.method = method
         for (name, value) in headers { request.headers.add(name: name, value: value) }
         if method == .POST { request.body = .bytes(ByteBuffer(string: body)) }
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(20))
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
         let answer = try await response.body.collect(upTo: 1 << 24)
         let json = try? JSONSerialization.jsonObject(with: Data(answer.readableBytesView), options: .fragmentsAllowed)
         return Answer(status: Int(response.status.code), json: json ?? NSNull())
