@@ -131,12 +131,9 @@ package struct Gateway: Sendable {
             baseURL: configuration.meta.graphURL, version: configuration.meta.version, accessToken: token,
             appSecret: configuration.meta.appSecrets.first)
         graph.trustRootFile = configuration.meta.graphTrustFile
-        let sender = try GraphAPISender(configuration: graph)
-        let reporter = DeliveryReporter(logger: logger)
-        let dispatcher = Dispatcher(
-            configuration: DispatcherConfiguration(kind: .metaSend, worker: "\(newID())"), store: database.outbox,
-            sender: sender, clock: ContinuousClock(), jitter: { Int64.random(in: $0) }, observe: reporter.observe)
-        return [GatedService(database.gate, DeliveryService(dispatcher))]
+        let service = DeliveryService(
+            graph: graph, outbox: database.outbox, worker: "\(newID())", observe: DeliveryReporter(logger: logger).observe)
+        return [GatedService(database.gate, service)]
     }
 
     private static func api(

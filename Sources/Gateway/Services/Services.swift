@@ -1,4 +1,5 @@
-package import Delivery
+import Delivery
+import GraphAPI
 package import Intake
 package import Logging
 package import Operations
@@ -28,11 +29,17 @@ package struct JournalService: Service {
 }
 
 /// Delivery as a service: at shutdown sends in flight are finished, nothing new is claimed.
-package struct DeliveryService: Service {
-    private let dispatcher: Dispatcher<ContinuousClock>
-    package init(_ dispatcher: Dispatcher<ContinuousClock>) { self.dispatcher = dispatcher }
+struct DeliveryService: Service {
+    let graph: GraphAPIConfiguration
+    let outbox: any OutboxStore
+    let worker: String
+    let observe: @Sendable (DispatchEvent) -> Void
 
-    package func run() async throws {
+    func run() async throws {
+        let sender = try GraphAPISender(configuration: graph)
+        let dispatcher = Dispatcher(
+            configuration: DispatcherConfiguration(kind: .metaSend, worker: worker), store: outbox, sender: sender,
+            clock: ContinuousClock(), jitter: { Int64.random(in: $0) }, observe: observe)
         await withGracefulShutdownHandler {
             await dispatcher.run()
         } onGracefulShutdown: {
