@@ -54,9 +54,8 @@ package actor PostgresConnection {
         // A statement whose caller has gone ends by itself; older servers do not know the setting.
         if PQserverVersion(pointer) >= 14_00_00 { settings.insert(("client_connection_check_interval", "2s"), at: 0) }
         settings.insert(("standard_conforming_strings", "on"), at: 0)
-        for (name, value) in settings {
-            _ = try query("SELECT set_config($1, $2, false)", [.text(name), .text(value)])
-        }
+        let calls = settings.indices.map { "set_config($\(2 * $0 + 1), $\(2 * $0 + 2), false)" }
+        _ = try query("SELECT \(calls.joined(separator: ", "))", settings.flatMap { [.text($0.name), .text($0.value)] })
     }
 
     /// What can be done with the connection now.

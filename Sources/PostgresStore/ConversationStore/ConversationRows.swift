@@ -4,22 +4,27 @@ import PostgresClient
 
 /// What landlords are shown, column by column.
 enum ConversationRows {
-    /// $1 limit, $2 and $3 where the last page ended.
+    /// $1 limit, $2 and $3 where the last page ended. The window belongs to the person and the number, so it may have been
+    /// opened by an exchange the landlord cannot see: a function of the database answers for the page's threads.
     static let conversations = PostgresStatement(
         name: "conversations",
         sql: """
+            WITH page AS MATERIALIZED (
+              SELECT * FROM gateway.whatsapp_conversations
+               WHERE landlord_id = (SELECT auth.uid())
+                 AND ($2::timestamptz IS NULL OR (last_message_at, id) < ($2::timestamptz, $3::uuid))
+               ORDER BY last_message_at DESC, id DESC LIMIT $1::integer)
             SELECT c.id, c.tenant_id, r.tenant_name, c.tenant_phone::bigint, c.property_id, r.property_address,
                    c.channel::text, c.status, c.unread_count, c.last_message_at,
-                   CASE WHEN c.last_inbound_at > now() - interval '24 hours' THEN c.last_inbound_at + interval '24 hours' END
-              FROM gateway.whatsapp_conversations c
+                   CASE WHEN w.open_until > now() THEN w.open_until END
+              FROM page c
+              LEFT JOIN gateway.conversation_windows(ARRAY(SELECT id FROM page)) w ON w.conversation_id = c.id
               LEFT JOIN LATERAL (
                 SELECT x.tenant_name, x.property_address FROM gateway.routes x
                  WHERE x.tenant_id = c.tenant_id AND x.landlord_id = c.landlord_id
                  ORDER BY (x.property_id IS NOT DISTINCT FROM c.property_id) DESC, x.valid_from DESC NULLS LAST, x.lease_id
                  LIMIT 1) r ON true
-             WHERE c.landlord_id = (SELECT auth.uid())
-               AND ($2::timestamptz IS NULL OR (c.last_message_at, c.id) < ($2::timestamptz, $3::uuid))
-             ORDER BY c.last_message_at DESC, c.id DESC LIMIT $1::integer
+             ORDER BY c.last_message_at DESC, c.id DESC
             """)
 
     static let exists = PostgresStatement(
@@ -31,14 +36,16 @@ enum ConversationRows {
                routing_status::text, outcome, error_code, error_detail, sent_at, delivered_at, read_at, failed_at
         """
 
-    /// $1 limit, $2 and $3 where the last page ended, $4 conversation.
+    /// $1 limit, $2 and $3 where the last page ended, $4 conversation. The bare comparison of `sent_at` lets the months after
+    /// it be left out.
     static let messages = PostgresStatement(
         name: "thread_messages",
         sql: """
             SELECT \(messageColumns)
               FROM gateway.whatsapp_messages
              WHERE conversation_id = $4::uuid AND landlord_id = (SELECT auth.uid())
-               AND ($2::timestamptz IS NULL OR (sent_at <= $2::timestamptz AND (sent_at, id) < ($2::timestamptz, $3::uuid)))
+               AND sent_at <= coalesce($2::timestamptz, 'infinity')
+               AND ($2::timestamptz IS NULL OR (sent_at, id) < ($2::timestamptz, $3::uuid))
              ORDER BY sent_at DESC, id DESC LIMIT $1::integer
             """)
 

@@ -26,20 +26,20 @@ package final class PostgresOutboxStore: OutboxStore {
     }
 
     package func accepted(_ job: OutboxJob, providerID: String) async throws {
-        try await call(Self.acceptedStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), .text(providerID)])
+        try await call(Self.acceptedStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(providerID)])
     }
 
     package func refused(_ job: OutboxJob, code: Int32?, error: String, retryAfterMilliseconds: Int64?) async throws {
         try await call(
             Self.failStatement,
             [
-                .int64(job.id), .int16(Int16(clamping: job.attempt)), .text(error), .int64(retryAfterMilliseconds ?? 0),
+                .int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(error), .int64(retryAfterMilliseconds ?? 0),
                 .bool(retryAfterMilliseconds == nil), PostgresValue(code) { .int32($0) },
             ])
     }
 
     package func uncertain(_ job: OutboxJob, error: String) async throws {
-        try await call(Self.uncertainStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), .text(error)])
+        try await call(Self.uncertainStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(error)])
     }
 
     package func sweep() async throws -> Int {
@@ -72,6 +72,13 @@ package final class PostgresOutboxStore: OutboxStore {
             _ = try await connection.query(statement, values)
         }
     }
+
+    /// What came over the network must not keep an outcome from being recorded: PostgreSQL holds no U+0000.
+    private static func plain(_ text: String) -> PostgresValue {
+        .text(String(String.UnicodeScalarView(text.unicodeScalars.prefix(textLengthMax).filter { $0 != "\0" })))
+    }
+
+    private static let textLengthMax = 2000
 
     private static func job(_ row: PostgresRow) throws(PostgresError) -> OutboxJob {
         OutboxJob(

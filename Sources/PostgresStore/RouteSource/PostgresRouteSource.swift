@@ -3,11 +3,14 @@ package import PostgresClient
 package import Routing
 
 /// Routes out of the tables that triggers keep: everything by binary COPY, changes by the change log. Each as one picture,
-/// in a read-only transaction at REPEATABLE READ, on a connection of its own.
+/// in a read-only transaction at REPEATABLE READ, on connections of its own, which stay open between the calls.
 package struct PostgresRouteSource: RouteSource {
-    private let configuration: PostgresConfiguration
+    private let pool: PostgresPool
 
-    package init(_ configuration: PostgresConfiguration) { self.configuration = configuration }
+    /// Connects to nothing yet. Two connections, so that changes can be asked for while everything is loaded.
+    package init(_ configuration: PostgresConfiguration) {
+        pool = PostgresPool(configuration, limits: .init(connectionsMax: 2))
+    }
 
     /// Rows handed over at once.
     private static let chunkRows = 8192
@@ -46,15 +49,17 @@ package struct PostgresRouteSource: RouteSource {
         }
     }
 
+    /// Everything `body` reads is one moment's. A connection it leaves in the middle of a COPY is not used again.
     private func withPicture<Value>(_ body: (PostgresConnection) async throws -> Value) async throws -> Value {
-        let connection = try await PostgresConnection.connect(configuration)
+        let lease = try await pool.lease()
+        let connection = lease.connection
         do {
             try await connection.begin(.repeatableReadOnly)
             let value = try await body(connection)
-            await connection.close()
+            await connection.rollback()
             return value
         } catch {
-            await connection.close()
+            await connection.rollback()
             throw error
         }
     }

@@ -4,8 +4,11 @@ import Routing
 
 /// The columns of the routing feed, and how a row of each becomes a value.
 enum RouteRows {
+    /// A lease may begin or end at an infinity, which is no day of ours: it becomes one far away.
     static let routes = """
-        SELECT phone_key, landlord_id, tenant_id, lease_id, property_id, valid_from, valid_until,
+        SELECT phone_key, landlord_id, tenant_id, lease_id, property_id,
+               CASE WHEN valid_from IS NOT NULL THEN least(greatest(valid_from, date '0001-01-01'), date '9999-12-31') END,
+               CASE WHEN valid_until IS NOT NULL THEN least(greatest(valid_until, date '0001-01-01'), date '9999-12-31') END,
                lease_status = 'active' AS is_active, learnt_at FROM gateway.routes
         """
     static let landlords = "SELECT landlord_id, landlord_name, whatsapp_enabled, message_signature FROM gateway.route_landlords"

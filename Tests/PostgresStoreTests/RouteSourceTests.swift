@@ -1,0 +1,154 @@
+import Messaging
+import PostgresClient
+import PostgresStore
+import Routing
+import Testing
+
+@Suite struct PostgresRouteSourceTests {
+    /// Everything of one full load, in the order it came.
+    struct Picture {
+        var cursor = RouteCursor(snapshot: "", epoch: "")
+        var routes: [Route] = []
+        var landlords: [Landlord] = []
+        var identities: [IdentityLink] = []
+        var endpoints: [Endpoint] = []
+        var settings: RouteSettings?
+        var kinds: [String] = []
+
+        mutating func add(_ chunk: RouteChunk) {
+            switch chunk {
+            case .routes(let rows): (routes, kinds) = (routes + rows, kinds + ["routes"])
+            case .landlords(let rows): (landlords, kinds) = (landlords + rows, kinds + ["landlords"])
+            case .identities(let rows): (identities, kinds) = (identities + rows, kinds + ["identities"])
+            case .endpoints(let rows): (endpoints, kinds) = (endpoints + rows, kinds + ["endpoints"])
+            case .settings(let value): (settings, kinds) = (value, kinds + ["settings"])
+            }
+        }
+    }
+
+    static func load(_ source: PostgresRouteSource) async throws -> Picture {
+        var picture = Picture()
+        picture.cursor = try await source.loadAll { picture.add($0) }
+        return picture
+    }
+
+    static let tessKey = PhoneKey(folding: RecorderWorld.tess)
+    static let tomKey = PhoneKey(folding: RecorderWorld.tom)
+
+    @Test("loads every lease, landlord, identity, endpoint and setting, the routes first")
+    func fullLoad() async throws {
+        let world = try await RecorderWorld()
+        try await world.record([world.message("w1", from: RecorderWorld.tess, account: "US.tess", RecorderWorld.toTess)])
+        try await world.owner.execute("UPDATE gateway.settings SET value = '45' WHERE key = 'lease_grace_days'")
+        let picture = try await Self.load(PostgresRouteSource(world.configuration))
+
+        #expect(picture.kinds == ["routes", "landlords", "identities", "endpoints", "settings"])
+        #expect(Set(picture.routes.map(\.leaseID)) == [RecorderWorld.tessLease, RecorderWorld.tomLease, RecorderWorld.timLease])
+        let tess = try #require(picture.routes.first { $0.leaseID == RecorderWorld.tessLease })
+        #expect(tess.key == Self.tessKey && tess.landlordID == RecorderWorld.ann && tess.isActive)
+        #expect(tess.validFrom == CalendarDay(year: 2025, month: 1, day: 1) && tess.validUntil == nil)
+        #expect(picture.landlords.map(\.name).compactMap { $0 }.sorted() == ["Ann", "Bob"])
+        #expect(picture.landlords.first { $0.id == RecorderWorld.bob }?.isEnabled == false)
+        let link = try #require(picture.identities.first { $0.value == "US.tess" })
+        #expect(link.kind == .businessScopedID && link.scope == "PF" && link.routeKey == Self.tessKey && link.movedAt == nil)
+        #expect(picture.endpoints == [world.endpoint])
+        #expect(picture.settings == RouteSettings(leaseGraceDays: 45, conversationOutlivesLease: true))
+    }
+
+    @Test("tells what changed since a load, key by key, and nothing twice")
+    func changes() async throws {
+        let world = try await RecorderWorld()
+        let source = PostgresRouteSource(world.configuration)
+        let cursor = try await Self.load(source).cursor
+        let quiet = try #require(await source.changes(since: cursor))
+        #expect(quiet.routes.isEmpty && quiet.landlords.isEmpty && quiet.identities.isEmpty)
+        #expect(quiet.endpoints == [world.endpoint])
+
+        try await world.owner.execute(
+            """
+            UPDATE public.tenants SET phone = '07911 000009' WHERE name = 'Tess';
+            UPDATE public.user_profiles SET whatsapp_enabled = true WHERE full_name = 'Bob';
+            DELETE FROM public.leases WHERE id = '\(RecorderWorld.timLease)';
+            """)
+        let delta = try #require(await source.changes(since: quiet.cursor))
+        let newKey = PhoneKey(folding: 447_911_000_009)
+        #expect(Set(delta.routes.keys) == [Self.tessKey, newKey, Self.tomKey])
+        #expect(delta.routes[Self.tessKey] == [])
+        #expect(delta.routes[newKey]?.map(\.leaseID) == [RecorderWorld.tessLease])
+        #expect(delta.routes[Self.tomKey]?.map(\.leaseID) == [RecorderWorld.tomLease])
+        #expect(delta.landlords[RecorderWorld.bob]??.isEnabled == true)
+        #expect(try #require(await source.changes(since: delta.cursor)).routes.isEmpty)
+        #expect(try #require(await source.changes(since: cursor)).routes.count == 3)
+    }
+
+    @Test("a landlord who is gone, a new identity and a number that was left are changes")
+    func goneAndMoved() async throws {
+        let world = try await RecorderWorld()
+        let source = PostgresRouteSource(world.configuration)
+        try await world.record([world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)])
+        let cursor = try await Self.load(source).cursor
+        try await world.owner.execute(
+            """
+            DELETE FROM public.user_profiles WHERE full_name = 'Bob';
+            SELECT gateway.change_identity('phone', '', '\(Self.tessKey.value)', '447911000055', now());
+            """)
+        let delta = try #require(await source.changes(since: cursor))
+        #expect(delta.landlords[RecorderWorld.bob] == .some(nil))
+        let old = AccountIdentity(kind: .phone, scope: "", value: String(Self.tessKey.value))
+        let new = AccountIdentity(kind: .phone, scope: "", value: "447911000055")
+        #expect(delta.identities[old]?.contains { $0.movedAt != nil } == true)
+        #expect(delta.identities[new]?.map(\.routeKey) == [Self.tessKey])
+    }
+
+    @Test("a transaction that was open during the load is not missed when it commits afterwards")
+    func openTransaction() async throws {
+        let world = try await RecorderWorld()
+        let source = PostgresRouteSource(world.configuration)
+        try await world.owner.begin()
+        try await world.owner.execute("UPDATE public.tenants SET phone = '07911 000009' WHERE name = 'Tess'")
+        let picture = try await Self.load(source)
+        #expect(picture.routes.contains { $0.key == Self.tessKey })
+        #expect(try #require(await source.changes(since: picture.cursor)).routes.isEmpty)
+        try await world.owner.commit()
+        #expect(try #require(await source.changes(since: picture.cursor)).routes.count == 2)
+    }
+
+    @Test("a cursor that was pruned away, or of another cluster, asks for a full load")
+    func expired() async throws {
+        let world = try await RecorderWorld()
+        let source = PostgresRouteSource(world.configuration)
+        let cursor = try await Self.load(source).cursor
+        #expect(try await source.changes(since: RouteCursor(snapshot: cursor.snapshot, epoch: "elsewhere")) == nil)
+        try await world.owner.execute(
+            """
+            UPDATE public.tenants SET phone = '07911 000009' WHERE name = 'Tess';
+            UPDATE gateway.route_changes SET changed_at = now() - interval '100 hours';
+            SELECT gateway.prune_route_changes();
+            """)
+        #expect(try await source.changes(since: cursor) == nil)
+        // Not until the transactions of other tests have ended that are older than what was pruned a moment ago.
+        while try await source.changes(since: Self.load(source).cursor) == nil { await Task.yield() }
+    }
+
+    @Test("leases without an end, or with none that is a day, do not stop the load")
+    func infinities() async throws {
+        let world = try await RecorderWorld()
+        let source = PostgresRouteSource(world.configuration)
+        let cursor = try await Self.load(source).cursor
+        try await world.owner.execute("UPDATE public.leases SET start_date = '-infinity', end_date = 'infinity'")
+        let routes = try await Self.load(source).routes
+        #expect(routes.count == 3)
+        #expect(routes.allSatisfy { $0.validUntil == CalendarDay(year: 9999, month: 12, day: 31) })
+        #expect(routes.allSatisfy { $0.validFrom == CalendarDay(year: 1, month: 1, day: 1) })
+        #expect(try #require(await source.changes(since: cursor)).routes[Self.tomKey]?.count == 2)
+    }
+
+    @Test("whoever stops in the middle of a load can load again")
+    func abandoned() async throws {
+        struct Enough: Error {}
+        let world = try await RecorderWorld()
+        let source = PostgresRouteSource(world.configuration)
+        await #expect(throws: Enough.self) { _ = try await source.loadAll { _ in throw Enough() } }
+        #expect(try await Self.load(source).routes.count == 3)
+    }
+}
