@@ -61,7 +61,8 @@ package struct SchemaCheck: Sendable {
         SELECT current_user::text, r.rolsuper, r.rolbypassrls,
                coalesce((SELECT bool_or(pg_has_role(c.relowner, 'USAGE')) FROM pg_class c
                           WHERE c.relnamespace = to_regnamespace('gateway') AND c.relkind IN ('r', 'p')), false),
-               to_regclass('gateway.schema_migrations') IS NOT NULL,
+               EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = to_regnamespace('gateway')
+                          AND c.relname = 'schema_migrations'),
                coalesce((SELECT bool_and(pg_has_role(x.oid, CASE x.rolname WHEN 'gateway_writer' THEN 'USAGE'
                                  WHEN 'authenticated' THEN CASE WHEN current_setting('server_version_num')::integer >= 160000
                                                                 THEN 'SET' ELSE 'MEMBER' END END)) AND count(*) = 2
