@@ -2,49 +2,51 @@ import Messaging
 
 /// The leases of a full load, found by phone key. Immutable, so readers share it without a lock.
 ///
-/// `RouteIndex` says in which rows the leases of a key are; the rest of a lease lies in columns:
-///
-///     owners      UInt32          index of the landlord, and whether the lease is active
-///     terms       2 × UInt16      first and last day
-///     learnt      Int64           microseconds
-///     tenants, leases, properties 16 bytes each
-///
-/// With the index about 71 bytes a route. The way below 48: the property comes from the row that the recording
-/// transaction checks anyway (16 bytes), and `learnt` is kept for numbers that somebody has left only (8 bytes).
+/// `RouteIndex` says in which rows the leases of a key are. A row has 64 bytes, so that a lease costs one read of
+/// memory; with the index about 71 bytes a route. The way below 48: the property comes from the row that the recording
+/// transaction checks anyway (16 bytes), and `learntAt` is kept for numbers that somebody has left only (8 bytes).
 final class RouteStore: Sendable {
-    let landlordIDs: [UniqueID]
+    private struct Row: Sendable {
+        var tenantID: UniqueID
+        var leaseID: UniqueID
+        /// The nil id of RFC 9562 stands for "none": it names nothing.
+        var propertyID: UniqueID
+        var learntAt: Timestamp
+        var term: LeaseTerm
+        /// Index of the landlord; the upper bit says that the lease is active.
+        var owner: UInt32
+    }
 
     private let index: RouteIndex
-    private let owners: [UInt32]
-    private let terms: [LeaseTerm]
-    private let learnt: [Int64]
-    private let tenants: [UniqueID]
-    private let leases: [UniqueID]
-    private let properties: [UniqueID]
+    private let rows: [Row]
+    private let landlordIDs: [UniqueID]
 
     private static let activeBit: UInt32 = 1 << 31
-    /// Stands for "no property": the nil id of RFC 9562 names nothing.
     private static let noProperty = UniqueID(high: 0, low: 0)
 
-    var routeCount: Int { owners.count }
+    private init(index: RouteIndex, rows: [Row], landlordIDs: [UniqueID]) {
+        self.index = index
+        self.rows = rows
+        self.landlordIDs = landlordIDs
+    }
+
+    var routeCount: Int { rows.count }
     var keyCount: Int { index.keyCount }
 
-    /// Bytes of memory its columns take.
-    var byteCount: Int { index.byteCount + (4 + 4 + 8 + 16 + 16 + 16) * owners.count + 16 * landlordIDs.count }
+    /// Bytes of memory it takes.
+    var byteCount: Int { index.byteCount + MemoryLayout<Row>.stride * rows.count + 16 * landlordIDs.count }
 
     /// The rows of a key, empty when it has none.
     func rows(of key: PhoneKey) -> Range<Int> { index.rows(of: key) }
 
     /// The lease in a row. `key` is the one its row was found by.
-    func route(at row: Int, key: PhoneKey) -> Route {
-        let owner = owners[row]
-        let property = properties[row]
-        let term = terms[row]
+    func route(at number: Int, key: PhoneKey) -> Route {
+        let row = rows[number]
         return Route(
-            key: key, landlordID: landlordIDs[Int(owner & ~Self.activeBit)], tenantID: tenants[row],
-            leaseID: leases[row], propertyID: property == Self.noProperty ? nil : property, validFrom: term.from,
-            validUntil: term.until,
-            isActive: owner & Self.activeBit != 0, learntAt: Timestamp(microseconds: learnt[row]))
+            key: key, landlordID: landlordIDs[Int(row.owner & ~Self.activeBit)], tenantID: row.tenantID,
+            leaseID: row.leaseID, propertyID: row.propertyID == Self.noProperty ? nil : row.propertyID,
+            validFrom: row.term.from, validUntil: row.term.until, isActive: row.owner & Self.activeBit != 0,
+            learntAt: row.learntAt)
     }
 
     /// Every lease; those of a key come one after the other.
@@ -59,12 +61,7 @@ final class RouteStore: Sendable {
         /// Leases whose key is not a phone number: nobody writes from there, and they are left out.
         private(set) var rejectedCount = 0
         private var keys: [UInt64] = []
-        private var owners: [UInt32] = []
-        private var terms: [LeaseTerm] = []
-        private var learnt: [Int64] = []
-        private var tenants: [UniqueID] = []
-        private var leases: [UniqueID] = []
-        private var properties: [UniqueID] = []
+        private var rows: [Row] = []
         private var landlordIDs: [UniqueID] = []
         private var landlordIndexes: [UniqueID: UInt32] = [:]
 
@@ -76,12 +73,12 @@ final class RouteStore: Sendable {
                 return
             }
             keys.append(route.key.value)
-            owners.append(index(of: route.landlordID) | (route.isActive ? RouteStore.activeBit : 0))
-            terms.append(LeaseTerm(from: route.validFrom, until: route.validUntil))
-            learnt.append(route.learntAt.microseconds)
-            tenants.append(route.tenantID)
-            leases.append(route.leaseID)
-            properties.append(route.propertyID ?? RouteStore.noProperty)
+            rows.append(
+                Row(
+                    tenantID: route.tenantID, leaseID: route.leaseID,
+                    propertyID: route.propertyID ?? RouteStore.noProperty, learntAt: route.learntAt,
+                    term: LeaseTerm(from: route.validFrom, until: route.validUntil),
+                    owner: index(of: route.landlordID) | (route.isActive ? RouteStore.activeBit : 0)))
         }
 
         private mutating func index(of landlord: UniqueID) -> UInt32 {
@@ -92,36 +89,28 @@ final class RouteStore: Sendable {
             return index
         }
 
-        /// Sorts, and gives each column's old memory back as soon as its new one stands.
         consuming func finish() -> RouteStore {
             precondition(keys.count < Int32.max, "a routing table holds at most 2 billion leases")
             let (index, order) = RouteIndex.build(keys)
             keys = []
-            return RouteStore(
-                landlordIDs: landlordIDs, index: index, owners: Self.arrange(&owners, order),
-                terms: Self.arrange(&terms, order), learnt: Self.arrange(&learnt, order),
-                tenants: Self.arrange(&tenants, order), leases: Self.arrange(&leases, order),
-                properties: Self.arrange(&properties, order))
+            Self.arrange(&rows, as: order)
+            return RouteStore(index: index, rows: rows, landlordIDs: landlordIDs)
         }
 
-        private static func arrange<Value>(_ column: inout [Value], _ rows: [UInt32]) -> [Value] {
-            let arranged = rows.map { column[Int($0)] }
-            column = []
-            return arranged
+        /// Puts at each place the row that `order` names, in place: a second copy of a large table would be felt.
+        private static func arrange(_ rows: inout [Row], as order: consuming [UInt32]) {
+            for start in rows.indices where order[start] != start {
+                let first = rows[start]
+                var place = start
+                while true {
+                    let source = Int(order[place])
+                    order[place] = UInt32(place)
+                    if source == start { break }
+                    rows[place] = rows[source]
+                    place = source
+                }
+                rows[place] = first
+            }
         }
-    }
-
-    private init(
-        landlordIDs: [UniqueID], index: RouteIndex, owners: [UInt32], terms: [LeaseTerm], learnt: [Int64],
-        tenants: [UniqueID], leases: [UniqueID], properties: [UniqueID]
-    ) {
-        self.landlordIDs = landlordIDs
-        self.index = index
-        self.owners = owners
-        self.terms = terms
-        self.learnt = learnt
-        self.tenants = tenants
-        self.leases = leases
-        self.properties = properties
     }
 }

@@ -96,7 +96,7 @@ import Testing
         Mistake("version: 1\n---\nversion: 1", 2, 1, "---", "not YAML"),
         Mistake("version: 1\nsignature: From {landlord}: \"x\": y", 2, 27, nil, "not YAML"),
         Mistake("version: 1\n\tladder: x", 2, 1, "\\tladder: x", "not YAML"),
-        Mistake("version: 1\nladder: {landlord_spoke_hours: 3", 3, 1, nil, "not YAML"),
+        Mistake("version: 1\nladder: {landlord_spoke_hours: 3", 2, 33, nil, "not YAML"),
         Mistake("version: 1\nsignature: \"\u{1}\"", 2, 13, nil, "character YAML does not allow"),
         Mistake("version: &v 1\nladder: *v", 1, 10, "&v", "anchors"),
         Mistake("version: 1\nladder: *v", 2, 9, "ladder: *v", "undefined alias"),

@@ -105,8 +105,9 @@ extension RulesError {
         switch error {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
+            let place = Self.place(mark, in: text)
             self.init(
-                file: file, line: mark.line, column: mark.column, offendingText: Self.line(mark.line, of: text),
+                file: file, line: place.line, column: place.column, offendingText: place.text,
                 problem: "this is not YAML: \(problem)", hint: yamlHint)
         case .duplicatedKeysInMapping(let keys, let context):
             let key = keys.first ?? ""
@@ -128,9 +129,13 @@ extension RulesError {
         }
     }
 
-    private static func line(_ number: Int, of text: String) -> String? {
+    /// A place with the line it is in. What the parser misses at the end of the file it reports in the line after it.
+    private static func place(_ mark: Mark, in text: String) -> (line: Int, column: Int, text: String) {
         let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
-        return lines.indices.contains(number - 1) ? String(lines[number - 1]) : nil
+        guard mark.line > lines.count, let last = lines.last else {
+            return (mark.line, mark.column, String(lines[mark.line - 1]))
+        }
+        return (lines.count, last.unicodeScalars.count + 1, String(last))
     }
 
     /// The parser names the first of two equal keys; the second, which is the one too many, stands below it, as far in.
