@@ -114,6 +114,18 @@ import Testing
             #expect(error?.description.contains("GATEWAY_CERTS_DIR") == true)
         }
     }
+
+    @Test func leavesNothingHalfWrittenBehind() throws {
+        try withDirectory { directory in
+            try FileManager.default.createDirectory(
+                atPath: "\(directory)/ca.pem/inside", withIntermediateDirectories: true)
+            let error = #expect(throws: CertificateError.self) {
+                try DevelopmentCertificates.write(to: directory, now: Self.now)
+            }
+            #expect(error?.file == "\(directory)/ca.pem")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory) == ["ca.pem"])
+        }
+    }
 }
 
 @Suite struct CertificateFilesTests {

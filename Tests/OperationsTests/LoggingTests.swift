@@ -21,7 +21,8 @@ import Testing
 
     @Test func escapesEveryByteThatCouldEndALineOrSteerATerminal() throws {
         let lines = Lines()
-        let hostile = String(String.UnicodeScalarView((0...0x9F).compactMap { Unicode.Scalar($0) })) + "\u{2028}\u{202E}é😀"
+        let hostile =
+            String(String.UnicodeScalarView((0...0x9F).compactMap { Unicode.Scalar($0) })) + "\u{2028}\u{202E}é😀"
         lines.logger().error("\(hostile)", metadata: ["a\nb": .string(hostile), "list": ["x\r", ["y\u{0}": "z"]]])
         let line = try #require(lines.raw.first)
         #expect(line.dropLast().allSatisfy { $0 >= 0x20 && $0 != 0x7F })
@@ -101,6 +102,9 @@ import Testing
         var ends: [Int32] = [0, 0]
         try #require(pipe(&ends) == 0)
         let (readEnd, writeEnd) = (ends[0], ends[1])
+        // A pipe smaller than a line: without a lock, another thread's bytes would get in between.
+        let setPipeSize: Int32 = 1_031  // F_SETPIPE_SZ of Linux, which Swift does not import.
+        #expect(fcntl(writeEnd, setPipeSize, 4_096) == 4_096)
         defer { close(readEnd) }
         let handler = JSONLogHandler(label: "x", output: .descriptor(writeEnd))
         let logger = Logger(label: "x") { _ in handler }

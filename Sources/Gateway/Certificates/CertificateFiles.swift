@@ -58,7 +58,7 @@ package struct CertificateFiles: Sendable {
         let certificates = try parseChain(chainFile.bytes, file: chainPath)
         let key = try parseKey(keyFile.bytes, file: keyPath)
         let leaf = certificates[0]
-        guard key.publicKey == leaf.publicKey || 1 == 1 else {
+        guard key.publicKey == leaf.publicKey else {
             throw CertificateError(
                 keyPath, "is not the key of the first certificate in \(chainPath)",
                 cure: "install the pair that was issued together; the server's own certificate comes first")

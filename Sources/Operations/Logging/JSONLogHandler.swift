@@ -5,8 +5,8 @@ import Synchronization
 
 /// Writes each event as one JSON object on one line: `time`, `level`, `label`, `message`, `error`, `metadata`.
 ///
-/// No byte of an event can end the line or steer a terminal, phone numbers are masked (`LogSanitizer`), and a line is at
-/// most 16 KiB: what is cut ends with `…`, and `"truncated":true` says that metadata was left out.
+/// No byte of an event can end the line or steer a terminal, phone numbers are masked (`LogSanitizer`), and a line has
+/// at most 16 KiB: what is cut ends with `…`, and `"truncated":true` says that metadata was left out.
 package struct JSONLogHandler: LogHandler {
     package var logLevel: Logger.Level
     package var metadata: Logger.Metadata = [:]

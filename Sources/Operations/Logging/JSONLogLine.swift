@@ -45,8 +45,9 @@ struct JSONLogLine {
     private mutating func append(_ text: String) { bytes += Array(text.utf8) }
 
     private mutating func append(text: String, marked: Bool, bytesMax: Int) {
-        // Masking comes first, on a piece that is long enough: a cut must not halve a number and so hide it from the mask.
-        let piece = text.utf8.count > bytesMax * 2 ? String(decoding: text.utf8.prefix(bytesMax * 2), as: UTF8.self) : text
+        // Masking comes first, on a piece that is long enough: a cut must not halve a number and so hide it.
+        let piece =
+            text.utf8.count > bytesMax * 2 ? String(decoding: text.utf8.prefix(bytesMax * 2), as: UTF8.self) : text
         let masked = LogSanitizer.masked(piece, marked: marked)
         JSONText.append(masked, to: &bytes, bytesMax: max(0, min(bytesMax, room)))
     }

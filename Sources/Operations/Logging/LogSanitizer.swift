@@ -55,7 +55,8 @@ package enum LogSanitizer {
         init?(in bytes: [UInt8], at start: Int, marked: Bool) {
             hasPlus = bytes[start] == plus
             var index = hasPlus ? start + 1 : start
-            guard index < bytes.count, isDigit(bytes[index]) || (hasPlus && marked && bytes[index] == UInt8(ascii: "(")) else {
+            guard index < bytes.count, isDigit(bytes[index]) || (hasPlus && marked && bytes[index] == UInt8(ascii: "("))
+            else {
                 return nil
             }
             var end = index

@@ -3,13 +3,13 @@ import Synchronization
 
 /// Every metric of the process, in memory, as Prometheus reads them.
 ///
-/// It is a factory of swift-metrics: rooms write `Counter(label: "gateway_webhooks_total", dimensions: [("result", "ok")])`,
-/// keep the object, and an increment costs one atomic addition. Making the object takes a lock and builds text, so it
-/// does not belong on a hot path.
+/// It is a factory of swift-metrics: rooms write `Counter(label: "gateway_webhooks_total")` with their dimensions, keep
+/// the object, and an increment costs one atomic addition. Making the object takes a lock and builds text, so it does
+/// not belong on a hot path.
 ///
 /// - Names follow Prometheus: counters end in `_total`, timers in `_seconds`; what it does not allow becomes `_`.
 /// - A timer is a histogram in seconds, a recorder that aggregates is a histogram of sizes, any other recorder a gauge.
-/// - Everything is bounded (`Limits`): past the bound, label values are folded into `other`, and new families are refused.
+/// - Everything is bounded (`Limits`): beyond it label values are folded into `other`, and new families are refused.
 /// - A series lives as long as the process. `destroy` keeps it: a counter that starts again would read as a restart.
 package final class PrometheusRegistry: MetricsFactory, Sendable {
     /// What keeps a flood of label values from filling the memory.
@@ -30,7 +30,7 @@ package final class PrometheusRegistry: MetricsFactory, Sendable {
     private let limits: Limits
     private let descriptions: [String: MetricDescription]
     private let state = Mutex(State())
-    /// Metrics that were asked for and cannot be shown: another kind of metric has the name, or there are too many names.
+    /// Metrics that were asked for and cannot be shown: another kind has the name, or there are too many names.
     private let refused = PrometheusCounter()
 
     /// - Parameter descriptions: help texts, and buckets where the usual ones do not fit; the first of a name counts.

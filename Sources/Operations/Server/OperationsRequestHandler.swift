@@ -32,7 +32,9 @@ final class OperationsRequestHandler: ChannelInboundHandler {
         guard connections.enter() else { return context.close(promise: nil) }
         isCounted = true
         let channel = context.channel
-        deadline = context.eventLoop.scheduleTask(in: TimeAmount(limits.connectionLifetime)) { channel.close(promise: nil) }
+        deadline = context.eventLoop.scheduleTask(in: TimeAmount(limits.connectionLifetime)) {
+            channel.close(promise: nil)
+        }
         context.fireChannelActive()
     }
 
