@@ -83,8 +83,12 @@ package struct Gateway: Sendable {
     /// - Parameter others: started before and stopped after the gateway's own.
     package func run(with others: [any Service] = []) async throws {
         var configuration = ServiceGroupConfiguration(
-            services: (others + services).map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
-            logger: logger)
+            services: (others + services).map {
+                // Also when one part fails, the others drain: what was accepted is answered.
+                .init(
+                    service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                    failureTerminationBehavior: .gracefullyShutdownGroup)
+            }, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(30)
         configuration.maximumCancellationDuration = .seconds(10)
         try await ServiceGroup(configuration: configuration).run()
