@@ -7,7 +7,7 @@ import Webhooks
 struct DecodedEntry: Sendable {
     let position: JournalPosition
     let envelope: Envelope
-    let webhook: DecodedWebhook
+    var webhook: DecodedWebhook
 
     init(_ entry: JournalEntry) {
         position = entry.position
@@ -68,7 +68,7 @@ struct BatchPlanner {
                     position: entry.position, index: index, source: entry.envelope.source,
                     receivedAt: entry.envelope.receivedAt, payload: entry.envelope.body)
                 if let sqlState = refused[entry.position, index] {
-                    park(place, reason: "rejected_by_database", detail: "SQLSTATE \(sqlState)", endpoint: nil, in: &draft)
+                    refuse(place, sqlState: sqlState, in: &draft)
                 } else {
                     add(update, at: place, to: &draft, using: &generator)
                 }
@@ -142,6 +142,11 @@ struct BatchPlanner {
             case .needsThreads(let pending): draft.pending.append((route.message, pending))
             }
         }
+    }
+
+    /// Parks an update that the database will not take.
+    func refuse(_ place: Place, sqlState: String, in draft: inout Draft) {
+        park(place, reason: "rejected_by_database", detail: "SQLSTATE \(sqlState)", endpoint: nil, in: &draft)
     }
 
     private func park(

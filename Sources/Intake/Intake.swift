@@ -24,10 +24,15 @@ public actor Intake {
     private var fence = JournalPosition.start
     /// Up to where entries were read and recorded.
     private var position = JournalPosition.start
+    /// The journal's end when it was opened, until it was compared with the database's checkpoint: what came in since
+    /// must not make a journal look as if it had come as far as the database.
+    private var endAtOpening: JournalPosition?
     private var refusalsInARow = 0
-    private var resumption: CheckedContinuation<Void, Never>?
+    /// The pause of a stopped intake.
+    private var stoppage: Task<Void, Never>?
     private var nextRedrive: Timestamp = Timestamp(microseconds: .min)
 
+    /// To be made when the journal was opened, before anything is appended to it.
     /// - Parameters:
     ///   - table: the routing table as it is now; `nil` until it was loaded once.
     ///   - owner: a new id for this process: the fence's token.
@@ -45,6 +50,7 @@ public actor Intake {
         self.clock = clock
         self.now = now
         self.observer = observer
+        endAtOpening = journal.standing.last
     }
 
     /// Why the loop leaves what it is doing.
@@ -69,37 +75,52 @@ public actor Intake {
         }
     }
 
-    /// Lets a stopped intake try again now.
+    /// Lets a stopped intake try again now, and park as many refused webhooks again before it stops: somebody has looked.
     public func resume() {
-        resumption?.resume()
-        resumption = nil
+        guard let stoppage else { return }
+        refusalsInARow = 0
+        stoppage.cancel()
     }
 
     // MARK: Start (I11)
 
     private func reconcile(isForeign: Bool) async throws(Interruption) {
-        let checkpoint = try await claim()
-        let reconciliation = JournalReconciliation(journal.standing, checkpoint, isForeign: isForeign)
+        // A name that another process records under is left to it.
+        var checkpoint = isForeign ? nil : try await claim()
+        var standing = journal.standing
+        standing.last = endAtOpening ?? standing.last
+        let reconciliation = JournalReconciliation(standing, checkpoint)
         observer.observe(.reconciled(reconciliation))
-        do throws(JournalError) {
+        try await retrying(\.message) { () async throws(JournalError) in
             switch reconciliation {
             case .goOn, .begin: break
             case .replay, .replayUnknown: try await journal.rewind(to: reconciliation.start)
             case .renew: try await journal.renew(id: .make(at: now(), using: &generator))
             }
-        } catch {
-            try await pause(reason: error.message, attempt: 3)
-            throw .fenced(isForeign: isForeign)
         }
-        let mine = reconciliation.label == "renew" ? try await claim() : checkpoint
-        checkpointNumber = mine.journal
-        fence = mine.position
+        if case .renew = reconciliation { checkpoint = try await claim() }
+        checkpointNumber = checkpoint?.journal ?? 0
+        fence = checkpoint?.position ?? .start
         position = reconciliation.start
-        if case .goOn = reconciliation { try? await journal.confirm(upTo: position) }
+        endAtOpening = nil
+        switch reconciliation {
+        case .goOn: try? await journal.confirm(upTo: position)
+        case .renew: try await skip(to: position)
+        case .begin, .replay, .replayUnknown: break
+        }
+    }
+
+    /// Moves a checkpoint over what was recorded under the journal's former identity, or the next start would replay it.
+    private func skip(to position: JournalPosition) async throws(Interruption) {
+        guard position > fence else { return }
+        let batch = RecordBatch(journal: checkpointNumber, owner: owner, after: fence, upTo: position)
+        let result = try await retrying(\.reason) { () async throws(RecorderError) in try await recorder.record(batch) }
+        guard case .recorded = result else { throw .fenced(isForeign: false) }
+        fence = position
     }
 
     private func claim() async throws(Interruption) -> Checkpoint {
-        try await retrying { () async throws(RecorderError) in
+        try await retrying(\.reason) { () async throws(RecorderError) in
             try await recorder.claim(JournalIdentity(id: journal.standing.id, owner: owner))
         }
     }
@@ -127,14 +148,8 @@ public actor Intake {
     }
 
     private func read(after position: JournalPosition) async throws(Interruption) -> [DecodedEntry] {
-        var attempt = 0
-        while true {
-            switch await Self.decoded(journal, after: position, limits) {
-            case .success(let entries): return entries
-            case .failure(let error):
-                attempt += 1
-                try await pause(reason: error.message, attempt: attempt)
-            }
+        try await retrying(\.message) { () async throws(JournalError) in
+            try await Self.decoded(journal, after: position, limits).get()
         }
     }
 
@@ -183,9 +198,13 @@ public actor Intake {
     }
 
     /// One attempt that ends: recorded (`nil`), or refused for its data (the SQLSTATE).
-    private func attempt(_ entries: ArraySlice<DecodedEntry>, refusing refused: Refusals) async throws(Interruption) -> String? {
-        let (planner, drafted) = try await plan(entries, refusing: refused)
-        return try await commit(drafted, planner, receivedAt: entries.last?.envelope.receivedAt ?? now())
+    /// - Parameter isRehearsal: nothing of it is kept.
+    private func attempt(
+        _ entries: ArraySlice<DecodedEntry>, refusing refused: Refusals, isRehearsal: Bool = false
+    ) async throws(Interruption) -> String? {
+        var (planner, draft) = try await plan(entries, refusing: refused)
+        draft.batch.isRehearsal = isRehearsal
+        return try await commit(draft, planner, receivedAt: entries.last?.envelope.receivedAt ?? now())
     }
 
     private func plan(
@@ -202,7 +221,9 @@ public actor Intake {
     private func settleThreads(_ draft: inout BatchPlanner.Draft, _ planner: BatchPlanner) async throws(Interruption) {
         guard !draft.pending.isEmpty else { return }
         let questions = draft.questions
-        let threads = try await retrying { () async throws(RecorderError) in try await lookup.threads(for: questions) }
+        let threads = try await retrying(\.reason) { () async throws(RecorderError) in
+            try await lookup.threads(for: questions)
+        }
         planner.settle(&draft, threads: threads)
     }
 
@@ -216,6 +237,7 @@ public actor Intake {
         var attempt = 0
         var staleAttempts = 0
         while true {
+            if Task.isCancelled { throw .cancelled }
             let result: RecordResult
             do throws(RecorderError) {
                 result = try await recorder.record(draft.batch)
@@ -227,7 +249,7 @@ public actor Intake {
             }
             switch result {
             case .recorded(let outcome):
-                finish(draft, outcome, receivedAt)
+                if !draft.batch.isRehearsal { finish(draft, outcome, receivedAt) }
                 return nil
             case .fenced(let checkpoint): throw .fenced(isForeign: isForeign(checkpoint))
             case .staleRoutes(let stale):
@@ -268,71 +290,52 @@ public actor Intake {
     // MARK: Poison (I4)
 
     /// Finds the updates of one webhook that the database refuses, and records it with those parked.
-    private func isolate(_ entry: DecodedEntry, _ sqlState: String) async throws(Interruption) {
-        if refusalsInARow >= limits.parksInARowMax {
+    private func isolate(_ entry: DecodedEntry, _ refusal: String) async throws(Interruption) {
+        var sqlState = refusal
+        while refusalsInARow >= limits.parksInARowMax {
             try await stop(sqlState)
-            return try await settle([entry][...])
+            guard let again = try await attempt([entry][...], refusing: .none) else {
+                refusalsInARow = 0
+                return
+            }
+            sqlState = again
         }
         refusalsInARow += 1
         var refused = Refusals()
-        try await findRefused(entry, 0..<entry.webhook.updates.count, sqlState, &refused)
-        if try await attempt([entry][...], refusing: refused) == nil {
-            for index in entry.webhook.updates.indices {
-                guard let state = refused[entry.position, index] else { continue }
-                observer.observe(.parked(position: entry.position, index: index, sqlState: state))
-            }
-            return
+        try await findRefused(entry, entry.webhook.updates.indices, &refused)
+        if try await attempt([entry][...], refusing: refused) != nil {
+            // The parts went through one by one and still not together: park them all, so that the stream goes on.
+            for index in entry.webhook.updates.indices { refused[entry.position, index] = sqlState }
+            while let state = try await attempt([entry][...], refusing: refused) { try await stop(state) }
         }
-        // The halves went through one by one and still not together: park them all, so that the stream goes on.
-        for index in entry.webhook.updates.indices { refused[entry.position, index] = sqlState }
-        while let state = try await attempt([entry][...], refusing: refused) { try await stop(state) }
+        for index in entry.webhook.updates.indices {
+            guard let state = refused[entry.position, index] else { continue }
+            observer.observe(.parked(position: entry.position, index: index, sqlState: state))
+        }
     }
 
     private func findRefused(
-        _ entry: DecodedEntry, _ range: Range<Int>, _ sqlState: String, _ refused: inout Refusals
+        _ entry: DecodedEntry, _ range: Range<Int>, _ refused: inout Refusals
     ) async throws(Interruption) {
-        guard let state = try await rehearse(entry, only: range) else { return }
+        // Only the part in question is tried: what is parked beside it would carry the whole body once more.
+        var part = entry
+        part.webhook.updates = Array(entry.webhook.updates[range])
+        guard let state = try await attempt([part][...], refusing: .none, isRehearsal: true) else { return }
         guard range.count > 1 else {
             refused[entry.position, range.lowerBound] = state
             return
         }
         let middle = range.lowerBound + range.count / 2
-        try await findRefused(entry, range.lowerBound..<middle, state, &refused)
-        try await findRefused(entry, middle..<range.upperBound, state, &refused)
-    }
-
-    /// Whether the database would refuse some of a webhook's updates; nothing is kept.
-    private func rehearse(_ entry: DecodedEntry, only range: Range<Int>) async throws(Interruption) -> String? {
-        var others = Refusals()
-        for index in entry.webhook.updates.indices where !range.contains(index) { others[entry.position, index] = "00000" }
-        var (_, draft) = try await plan([entry][...], refusing: others)
-        draft.batch.isRehearsal = true
-        var attempt = 0
-        while true {
-            do throws(RecorderError) {
-                _ = try await recorder.record(draft.batch)
-                return nil
-            } catch {
-                if case .dataRejected(let sqlState, _) = error { return sqlState }
-                attempt += 1
-                try await pause(reason: error.reason, attempt: attempt)
-            }
-        }
+        try await findRefused(entry, range.lowerBound..<middle, &refused)
+        try await findRefused(entry, middle..<range.upperBound, &refused)
     }
 
     private func stop(_ sqlState: String) async throws(Interruption) {
         observer.observe(.stopped(refusals: refusalsInARow, sqlState: sqlState))
-        let (clock, delay) = (clock, limits.stoppedDelay)
-        let alarm = Task { [weak self] in
-            try? await clock.sleep(for: delay)
-            await self?.resume()
-        }
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { resumption = $0 }
-        } onCancel: {
-            alarm.cancel()
-        }
-        alarm.cancel()
+        let pause = Task { [clock, delay = limits.stoppedDelay] in _ = try? await clock.sleep(for: delay) }
+        stoppage = pause
+        await withTaskCancellationHandler { await pause.value } onCancel: { pause.cancel() }
+        stoppage = nil
         if Task.isCancelled { throw .cancelled }
         observer.observe(.resumed)
     }
@@ -365,24 +368,22 @@ public actor Intake {
         try await settleThreads(&draft, planner)
         guard let sqlState = try await commit(draft, planner, receivedAt: request.receivedAt) else { return }
         var parked = BatchPlanner.Draft(batch: batch)
-        planner.add(
-            .undecodable(reason: .badField, detail: "refused by the database, SQLSTATE \(sqlState)", raw: nil), at: place,
-            to: &parked, using: &generator)
+        planner.refuse(place, sqlState: sqlState, in: &parked)
         _ = try await commit(parked, planner, receivedAt: request.receivedAt)
     }
 
     // MARK: Patience
 
-    private func retrying<T: Sendable>(
-        _ body: () async throws(RecorderError) -> T
-    ) async throws(Interruption) -> T {
+    private func retrying<Value, Failure: Error>(
+        _ reason: (Failure) -> String, _ body: () async throws(Failure) -> Value
+    ) async throws(Interruption) -> Value {
         var attempt = 0
         while true {
-            do throws(RecorderError) {
+            do throws(Failure) {
                 return try await body()
             } catch {
                 attempt += 1
-                try await pause(reason: error.reason, attempt: attempt)
+                try await pause(reason: reason(error), attempt: attempt)
             }
         }
     }

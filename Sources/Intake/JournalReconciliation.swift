@@ -16,12 +16,16 @@ public enum JournalReconciliation: Hashable, Sendable {
     /// or came from a backup. It gets a new identity, and everything unconfirmed is recorded again under it.
     case renew(from: JournalPosition)
 
-    /// - Parameter isForeign: the fence told that another process records under this journal's name.
-    public init(_ journal: JournalStanding, _ checkpoint: Checkpoint, isForeign: Bool = false) {
-        let position = checkpoint.position
-        if isForeign || position > journal.last {
+    /// - Parameters:
+    ///   - journal: `last` is what this journal itself had come to when it was opened.
+    ///   - checkpoint: `nil` when the fence told that another process records under this journal's name.
+    public init(_ journal: JournalStanding, _ checkpoint: Checkpoint?) {
+        guard let checkpoint, checkpoint.position <= journal.last else {
             self = .renew(from: journal.confirmed)
-        } else if !checkpoint.wasKnown {
+            return
+        }
+        let position = checkpoint.position
+        if !checkpoint.wasKnown {
             let first = JournalPosition(journal.oldest.value - 1)
             self = journal.confirmed == .start ? .begin : .replayUnknown(from: first, to: journal.last)
         } else if position < journal.confirmed {

@@ -1,0 +1,95 @@
+package import Intake
+package import Journal
+import Messaging
+package import Routing
+
+/// The database as intake knows it, in memory: it keeps the rules of the recording statement (fence, routes, data; a
+/// message once; counts that add up) and fails when the test says so.
+package final class IntakeDatabase: Recorder, ConversationLookup {
+    /// How a call ends, other than well.
+    package enum Fault: Sendable {
+        case unavailable
+        /// It commits, but the answer is lost.
+        case answerLost
+        /// The routes of these messages do not hold, whatever the database has.
+        case stale([StaleRoute])
+    }
+
+    private let contents: Watched<IntakeRecords>
+    private let turnstile: IntakeTurnstile
+    private let fault: @Sendable (IntakeTurnstile.Call) -> Fault?
+    /// What a batch's data is refused for: its SQLSTATE.
+    private let refusal: @Sendable (RecordBatch) -> String?
+    private let threads: @Sendable (ThreadQuestion) -> [ThreadReference]
+
+    /// - Parameters:
+    ///   - fault: asked at each call.
+    ///   - refusal: asked about each batch, as the fence and the routes let through.
+    package init(
+        turnstile: IntakeTurnstile, fault: @escaping @Sendable (IntakeTurnstile.Call) -> Fault? = { _ in nil },
+        refusal: @escaping @Sendable (RecordBatch) -> String? = { _ in nil },
+        threads: @escaping @Sendable (ThreadQuestion) -> [ThreadReference] = { _ in [] }
+    ) {
+        self.contents = Watched(IntakeRecords())
+        self.turnstile = turnstile
+        self.fault = fault
+        self.refusal = refusal
+        self.threads = threads
+    }
+
+    /// All that is recorded. A test takes it as a backup, brings it back, and looks into it.
+    package var records: IntakeRecords {
+        get { contents.value }
+        set { contents.change { $0 = newValue } }
+    }
+
+    package func change(_ body: (inout IntakeRecords) -> Void) { contents.change(body) }
+
+    /// Waits until what is recorded is so.
+    package func until(_ isMet: @escaping @Sendable (IntakeRecords) -> Bool) async { await contents.until(isMet) }
+
+    package func claim(_ journal: JournalIdentity) async throws(RecorderError) -> Checkpoint {
+        let fault = try await enter(.claim)
+        let checkpoint = contents.change { $0.claim(journal) }
+        if case .answerLost = fault { throw Self.outage }
+        return checkpoint
+    }
+
+    package func record(_ batch: RecordBatch) async throws(RecorderError) -> RecordResult {
+        let fault = try await enter(batch.isRehearsal ? .rehearse : .record)
+        if case .stale(let routes) = fault { return .staleRoutes(routes) }
+        let result = contents.change { [refusal] records -> Result<RecordResult, RecorderError> in
+            if let stopped = records.check(batch) { return .success(stopped) }
+            if let sqlState = refusal(batch) ?? records.violation(batch) {
+                return .failure(.dataRejected(sqlState: sqlState, detail: "refused by the test"))
+            }
+            if batch.isRehearsal {
+                var copy = records
+                return .success(copy.commit(batch))
+            }
+            return .success(records.commit(batch))
+        }
+        if !batch.isRehearsal, case .success(.recorded) = result { turnstile.note(.init(.record, batch.upTo)) }
+        if case .answerLost = fault, case .success = result { throw Self.outage }
+        return try result.get()
+    }
+
+    package func redriveRequests(limit: Int) async throws(RecorderError) -> [RedriveRequest] {
+        _ = try await enter(.redriveRequests)
+        return Array(contents.value.requests.prefix(limit))
+    }
+
+    package func threads(for questions: [ThreadQuestion]) async throws(RecorderError) -> [[ThreadReference]] {
+        _ = try await enter(.threads)
+        return questions.map(threads)
+    }
+
+    private func enter(_ call: IntakeTurnstile.Call) async throws(RecorderError) -> Fault? {
+        await turnstile.pass(call)
+        let fault = fault(call)
+        if case .unavailable = fault { throw Self.outage }
+        return fault
+    }
+
+    private static let outage = RecorderError.unavailable("the test lets the database be away")
+}

@@ -1,0 +1,178 @@
+import GatewayTesting
+import Intake
+import Journal
+import Messaging
+import Routing
+import Testing
+
+@Suite("Intake: random walks", .timeLimit(.minutes(2)))
+struct IntakeRandomWalkTests {
+    private static let seeds = (0..<24).map { _ in UInt64.random(in: 0...UInt64.max) }
+
+    @Test("through outages, lost answers, refused data, moving leases and crashes every update gets one verdict", arguments: seeds)
+    func crashes(seed: UInt64) async {
+        let walk = Walk(seed: seed)
+        for _ in 0..<10 { await walk.live() }
+        await walk.end()
+        walk.checkAllRecorded()
+        let records = walk.world.database.records
+        // What came on an unknown endpoint was parked, and is recorded when that is known.
+        let inOrder = records.order.filter { records.messages[.init(endpoint: Endpoint.shared.id, id: $0)] != nil }
+        let positions = inOrder.map { walk.positions[$0] ?? .start }
+        #expect(positions == positions.sorted(), "not in order, \(walk)")
+        #expect(records.journals.count == 1, "\(walk)")
+    }
+
+    @Test("a database brought back from backups gets all again that it forgot", arguments: seeds)
+    func restores(seed: UInt64) async {
+        let walk = Walk(seed: seed)
+        var backups = [walk.world.database.records]
+        for _ in 0..<12 {
+            await walk.live { world in
+                if walk.roll(3) == 0 { backups.append(world.database.records) }
+                if walk.roll(3) == 0 { world.database.records = backups[walk.roll(backups.count)] }
+            }
+            if walk.roll(4) == 0 { walk.world.database.records = backups[walk.roll(backups.count)] }
+        }
+        await walk.end()
+        walk.checkAllRecorded()
+    }
+}
+
+/// The life of a gateway in bad times.
+private final class Walk: Sendable, CustomStringConvertible {
+    let seed: UInt64
+    let world: World
+    private let dice: Watched<Dice>
+    private let isStormy: Watched<Bool>
+    /// What was sent, by position from 1.
+    private let sent = Watched<[[Update]]>([])
+    private let owners = Watched<UInt64>(0)
+
+    var description: String { "seed \(seed)" }
+
+    init(seed: UInt64) {
+        self.seed = seed
+        let storm = Watched(Dice(seed: ~seed))
+        let isStormy = Watched(true)
+        world = World(
+            chaos: { call in
+                guard isStormy.value else { return nil }
+                switch (storm.change { $0.roll(16) }) {
+                case 0, 1: return .unavailable
+                case 2 where call == .record || call == .claim: return .answerLost
+                default: return nil
+                }
+            },
+            journalChaos: { _ in isStormy.value && storm.change { $0.roll(16) } == 0 })
+        self.isStormy = isStormy
+        dice = Watched(Dice(seed: seed))
+    }
+
+    func roll(_ sides: Int) -> Int { dice.change { $0.roll(sides) } }
+
+    /// The position each message came at first.
+    var positions: [String: JournalPosition] {
+        var positions: [String: JournalPosition] = [:]
+        for (index, updates) in sent.value.enumerated() {
+            for id in updates.compactMap(\.id) where positions[id] == nil { positions[id] = JournalPosition(Int64(index + 1)) }
+        }
+        return positions
+    }
+
+    /// A process from its start to its end, while webhooks come in and the world changes.
+    func live(_ meanwhile: (World) -> Void = { _ in }) async {
+        send(roll(10))
+        await world.passingTime {
+            await world.run(makeIntake()) { intake in
+                for _ in 0..<roll(6) {
+                    for _ in 0..<roll(120) { await Task.yield() }
+                    send(roll(20))
+                    changeWorld()
+                    meanwhile(world)
+                    if roll(10) == 0 { await intake.resume() }
+                }
+                for _ in 0..<roll(200) { await Task.yield() }
+            }
+        }
+    }
+
+    /// Good times, until nothing is left to do.
+    func end() async {
+        isStormy.change { $0 = false }
+        send(1)
+        await world.passingTime {
+            await world.run(makeIntake()) { _ in
+                let last = world.journal.standing.last
+                await world.database.until { [journal = world.journal] in $0.position(of: journal.standing.id) == last }
+                await world.journal.untilConfirmed(last)
+            }
+        }
+    }
+
+    private func makeIntake() -> Intake {
+        world.makeIntake(owner: owners.change { owner in
+            owner += 1
+            return owner
+        })
+    }
+
+    private func send(_ count: Int) {
+        for _ in 0..<count {
+            let updates = (0...roll(5)).map { _ in update() }
+            let known = positions
+            for id in updates.compactMap(\.id) where known[id] == nil && roll(25) == 0 {
+                world.poison.change { $0[id] = "22021" }
+            }
+            sent.change { $0.append(updates) }
+            world.journal.append(makeEnvelope(updates))
+        }
+    }
+
+    /// A new update, or one that came before.
+    private func update() -> Update {
+        let earlier = sent.value
+        if roll(12) == 0, !earlier.isEmpty, let update = earlier[roll(earlier.count)].first { return update }
+        return dice.change { $0.update() }
+    }
+
+    private func changeWorld() {
+        switch roll(6) {
+        case 0: world.database.change { $0.leases = standardLeases.dropFirst() + [lease(9, of: .tenant, landlord: 2)] }
+        case 1: world.database.change { $0.leases = nil }
+        case 2: world.database.change { $0.leases = Array(standardLeases.dropFirst()) }
+        case 3: world.database.change { records in for key in records.parked.keys { records.request(key) } }
+        case 4: world.table.change { $0 = makeTable(endpoints: [.shared, .strange]) }
+        default: world.table.change { $0 = makeTable() }
+        }
+    }
+
+    func checkAllRecorded() {
+        let records = world.database.records
+        let poison = world.poison.value
+        let verdicts = Dictionary(grouping: records.webhooks, by: \.key.position)
+        for (index, updates) in sent.value.enumerated() {
+            let rows = verdicts[JournalPosition(Int64(index + 1))] ?? []
+            #expect(!rows.isEmpty, "nothing of webhook \(index + 1), \(self)")
+            for row in rows.map(\.value) {
+                #expect(row.counts.total == row.updates && row.updates == updates.count, "webhook \(index + 1), \(self)")
+            }
+            let body = makeEnvelope(updates).body
+            for (place, update) in updates.enumerated() {
+                let isParked = records.parked[.init(payload: body, index: place)] != nil
+                let isRecorded = update.id.map { id in
+                    records.messages.keys.contains { $0.id == id } || records.statuses.contains { $0.messageID == id }
+                } ?? false
+                switch update {
+                case .message(let id, _, _, _), .status(let id):
+                    #expect(isParked == (poison[id] != nil) && isRecorded == !isParked, "\(update) at \(index + 1), \(self)")
+                case .messageElsewhere, .statusElsewhere:
+                    #expect(isParked || isRecorded, "\(update) at \(index + 1), \(self)")
+                case .undecodable: #expect(isParked, "\(update) at \(index + 1), \(self)")
+                case .ignored: #expect(!isParked, "\(update) at \(index + 1), \(self)")
+                }
+            }
+        }
+        #expect(records.order.count == Set(records.order).count, "\(self)")
+    }
+}
