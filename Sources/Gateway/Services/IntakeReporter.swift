@@ -57,7 +57,9 @@ package struct IntakeReporter: IntakeObserver {
         case .fenced:
             fences.increment()
             logger.warning("recording was fenced off; journal and checkpoint are compared again")
-        case .reconciled(let reconciliation): log(reconciliation)
+        case .reconciled(let reconciliation):
+            health.report(.ok)
+            log(reconciliation)
         }
     }
 
