@@ -73,10 +73,11 @@ struct BatchPlanner {
                     add(update, at: place, to: &draft, using: &generator)
                 }
             }
-            draft.batch.webhooks.append(RecordedWebhook(
-                position: entry.position, envelope: entry.envelope, event: entry.webhook.event,
-                updates: entry.webhook.updates.count, statuses: draft.counts.status - before.status,
-                ignored: draft.counts.ignored - before.ignored, parked: draft.counts.parked - before.parked))
+            draft.batch.webhooks.append(
+                RecordedWebhook(
+                    position: entry.position, envelope: entry.envelope, event: entry.webhook.event,
+                    updates: entry.webhook.updates.count, statuses: draft.counts.status - before.status,
+                    ignored: draft.counts.ignored - before.ignored, parked: draft.counts.parked - before.parked))
         }
         return draft
     }
@@ -91,7 +92,8 @@ struct BatchPlanner {
     }
 
     func add(
-        _ update: InboundEvent, at place: Place, to draft: inout Draft, using generator: inout some RandomNumberGenerator
+        _ update: InboundEvent, at place: Place, to draft: inout Draft,
+        using generator: inout some RandomNumberGenerator
     ) {
         switch update {
         case .ignored: draft.counts.ignored += 1
@@ -153,14 +155,16 @@ struct BatchPlanner {
         _ place: Place, reason: String, detail: String, endpoint: EndpointReference?, in draft: inout Draft
     ) {
         draft.counts.parked += 1
-        draft.batch.parked.append(ParkedUpdate(
-            position: place.position, index: place.index, source: place.source, receivedAt: place.receivedAt,
-            reason: reason, detail: detail, endpoint: endpoint, payload: place.payload))
+        draft.batch.parked.append(
+            ParkedUpdate(
+                position: place.position, index: place.index, source: place.source, receivedAt: place.receivedAt,
+                reason: reason, detail: detail, endpoint: endpoint, payload: place.payload))
     }
 
     private func parkUnknown(_ endpoint: EndpointReference, _ place: Place, in draft: inout Draft) {
         park(
-            place, reason: "unknown_endpoint", detail: "no endpoint \(endpoint.kind.rawValue) \(endpoint.providerID.prefix(64))",
+            place, reason: "unknown_endpoint",
+            detail: "no endpoint \(endpoint.kind.rawValue) \(endpoint.providerID.prefix(64))",
             endpoint: endpoint, in: &draft)
     }
 

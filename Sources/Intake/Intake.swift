@@ -5,18 +5,18 @@ public import Routing
 /// The loop from the journal to the database: read, decode, resolve, record, confirm. One for each journal.
 ///
 /// A batch is committed whole or not at all, fenced by the checkpoint; the next one is read and decoded meanwhile. What
-/// the data itself is to blame for is isolated by halving and parked; everything else is tried again, for ever, while the
-/// journal holds (I4).
+/// the data itself is to blame for is isolated by halving and parked; everything else is tried again, for ever, while
+/// the journal holds (I4).
 public actor Intake {
     private let journal: any Journal
     private let recorder: any Recorder
     private let lookup: any ConversationLookup
     private let table: @Sendable () -> RoutingTable?
-    private let limits: IntakeLimits
-    private let clock: any Clock<Duration>
+    let limits: IntakeLimits
+    let clock: any Clock<Duration>
     private let now: @Sendable () -> Timestamp
     private let owner: UniqueID
-    private let observer: any IntakeObserver
+    let observer: any IntakeObserver
     private var generator = SystemRandomNumberGenerator()
 
     private var checkpointNumber: Int32 = 0
@@ -27,9 +27,10 @@ public actor Intake {
     /// The journal's end when it was opened, until it was compared with the database's checkpoint: what came in since
     /// must not make a journal look as if it had come as far as the database.
     private var endAtOpening: JournalPosition?
-    private var refusalsInARow = 0
+    /// Webhooks the database refused since the last one it took.
+    var refusalsInARow = 0
     /// The pause of a stopped intake.
-    private var stoppage: Task<Void, Never>?
+    var stoppage: Task<Void, Never>?
     private var nextRedrive: Timestamp = Timestamp(microseconds: .min)
 
     /// To be made when the journal was opened, before anything is appended to it.
@@ -54,9 +55,11 @@ public actor Intake {
     }
 
     /// Why the loop leaves what it is doing.
-    private enum Interruption: Error {
+    enum Interruption: Error {
         /// Journal and database must be compared again.
         case fenced(isForeign: Bool)
+        /// The database does not take the data. Never leaves an attempt.
+        case refused(sqlState: String)
         case cancelled
     }
 
@@ -68,18 +71,15 @@ public actor Intake {
                 try await reconcile(isForeign: isForeign)
                 try await recordForever()
             } catch {
-                guard case .fenced(let foreign) = error else { return }
-                isForeign = foreign
-                observer.observe(.fenced)
+                switch error {
+                case .fenced(let foreign):
+                    isForeign = foreign
+                    observer.observe(.fenced)
+                case .refused: isForeign = false
+                case .cancelled: return
+                }
             }
         }
-    }
-
-    /// Lets a stopped intake try again now, and park as many refused webhooks again before it stops: somebody has looked.
-    public func resume() {
-        guard let stoppage else { return }
-        refusalsInARow = 0
-        stoppage.cancel()
     }
 
     // MARK: Start (I11)
@@ -110,7 +110,7 @@ public actor Intake {
         }
     }
 
-    /// Moves a checkpoint over what was recorded under the journal's former identity, or the next start would replay it.
+    /// Moves a checkpoint over what was recorded under the journal's former identity; the next start would replay it.
     private func skip(to position: JournalPosition) async throws(Interruption) {
         guard position > fence else { return }
         let batch = RecordBatch(journal: checkpointNumber, owner: owner, after: fence, upTo: position)
@@ -143,7 +143,11 @@ public actor Intake {
             try result.get()
             position = last.position
             try? await journal.confirm(upTo: position)
-            if case .success(let decoded) = following { entries = decoded } else { entries = try await read(after: position) }
+            if case .success(let decoded) = following {
+                entries = decoded
+            } else {
+                entries = try await read(after: position)
+            }
         }
     }
 
@@ -199,12 +203,25 @@ public actor Intake {
 
     /// One attempt that ends: recorded (`nil`), or refused for its data (the SQLSTATE).
     /// - Parameter isRehearsal: nothing of it is kept.
-    private func attempt(
+    func attempt(
         _ entries: ArraySlice<DecodedEntry>, refusing refused: Refusals, isRehearsal: Bool = false
     ) async throws(Interruption) -> String? {
-        var (planner, draft) = try await plan(entries, refusing: refused)
-        draft.batch.isRehearsal = isRehearsal
-        return try await commit(draft, planner, receivedAt: entries.last?.envelope.receivedAt ?? now())
+        try await refusal { () async throws(Interruption) in
+            var (planner, draft) = try await plan(entries, refusing: refused)
+            draft.batch.isRehearsal = isRehearsal
+            try await commit(draft, planner, receivedAt: entries.last?.envelope.receivedAt ?? now())
+        }
+    }
+
+    /// The SQLSTATE with which the database refuses the data, if it does.
+    private func refusal(_ body: () async throws(Interruption) -> Void) async throws(Interruption) -> String? {
+        do throws(Interruption) {
+            try await body()
+            return nil
+        } catch {
+            guard case .refused(let sqlState) = error else { throw error }
+            return sqlState
+        }
     }
 
     private func plan(
@@ -221,10 +238,15 @@ public actor Intake {
     private func settleThreads(_ draft: inout BatchPlanner.Draft, _ planner: BatchPlanner) async throws(Interruption) {
         guard !draft.pending.isEmpty else { return }
         let questions = draft.questions
-        let threads = try await retrying(\.reason) { () async throws(RecorderError) in
-            try await lookup.threads(for: questions)
+        let answer = try await retrying(\.reason) { () async throws(RecorderError) in
+            do throws(RecorderError) {
+                return Result<[[ThreadReference]], Interruption>.success(try await lookup.threads(for: questions))
+            } catch {
+                guard case .dataRejected(let sqlState, _) = error else { throw error }
+                return .failure(.refused(sqlState: sqlState))
+            }
         }
-        planner.settle(&draft, threads: threads)
+        planner.settle(&draft, threads: try answer.get())
     }
 
     /// Times that messages are resolved again without a pause.
@@ -232,7 +254,7 @@ public actor Intake {
 
     private func commit(
         _ drafted: BatchPlanner.Draft, _ planner: BatchPlanner, receivedAt: Timestamp
-    ) async throws(Interruption) -> String? {
+    ) async throws(Interruption) {
         var draft = drafted
         var attempt = 0
         var staleAttempts = 0
@@ -242,7 +264,7 @@ public actor Intake {
             do throws(RecorderError) {
                 result = try await recorder.record(draft.batch)
             } catch {
-                if case .dataRejected(let sqlState, _) = error { return sqlState }
+                if case .dataRejected(let sqlState, _) = error { throw .refused(sqlState: sqlState) }
                 attempt += 1
                 try await pause(reason: error.reason, attempt: attempt)
                 continue
@@ -250,7 +272,7 @@ public actor Intake {
             switch result {
             case .recorded(let outcome):
                 if !draft.batch.isRehearsal { finish(draft, outcome, receivedAt) }
-                return nil
+                return
             case .fenced(let checkpoint): throw .fenced(isForeign: isForeign(checkpoint))
             case .staleRoutes(let stale):
                 observer.observe(.staleRoutes(messages: stale.count))
@@ -268,8 +290,9 @@ public actor Intake {
         fence = draft.batch.upTo
         var counts = outcome.counts
         counts += draft.counts
-        observer.observe(.recorded(
-            webhooks: draft.batch.webhooks.count, counts: counts, receivedAt: receivedAt, outcome: outcome))
+        observer.observe(
+            .recorded(
+                webhooks: draft.batch.webhooks.count, counts: counts, receivedAt: receivedAt, outcome: outcome))
     }
 
     /// A checkpoint where we believe it, that yet refuses us, belongs to another process; so does one that ran ahead.
@@ -287,59 +310,6 @@ public actor Intake {
         }
     }
 
-    // MARK: Poison (I4)
-
-    /// Finds the updates of one webhook that the database refuses, and records it with those parked.
-    private func isolate(_ entry: DecodedEntry, _ refusal: String) async throws(Interruption) {
-        var sqlState = refusal
-        while refusalsInARow >= limits.parksInARowMax {
-            try await stop(sqlState)
-            guard let again = try await attempt([entry][...], refusing: .none) else {
-                refusalsInARow = 0
-                return
-            }
-            sqlState = again
-        }
-        refusalsInARow += 1
-        var refused = Refusals()
-        try await findRefused(entry, entry.webhook.updates.indices, &refused)
-        if try await attempt([entry][...], refusing: refused) != nil {
-            // The parts went through one by one and still not together: park them all, so that the stream goes on.
-            for index in entry.webhook.updates.indices { refused[entry.position, index] = sqlState }
-            while let state = try await attempt([entry][...], refusing: refused) { try await stop(state) }
-        }
-        for index in entry.webhook.updates.indices {
-            guard let state = refused[entry.position, index] else { continue }
-            observer.observe(.parked(position: entry.position, index: index, sqlState: state))
-        }
-    }
-
-    private func findRefused(
-        _ entry: DecodedEntry, _ range: Range<Int>, _ refused: inout Refusals
-    ) async throws(Interruption) {
-        // Only the part in question is tried: what is parked beside it would carry the whole body once more.
-        var part = entry
-        part.webhook.updates = Array(entry.webhook.updates[range])
-        guard let state = try await attempt([part][...], refusing: .none, isRehearsal: true) else { return }
-        guard range.count > 1 else {
-            refused[entry.position, range.lowerBound] = state
-            return
-        }
-        let middle = range.lowerBound + range.count / 2
-        try await findRefused(entry, range.lowerBound..<middle, &refused)
-        try await findRefused(entry, middle..<range.upperBound, &refused)
-    }
-
-    private func stop(_ sqlState: String) async throws(Interruption) {
-        observer.observe(.stopped(refusals: refusalsInARow, sqlState: sqlState))
-        let pause = Task { [clock, delay = limits.stoppedDelay] in _ = try? await clock.sleep(for: delay) }
-        stoppage = pause
-        await withTaskCancellationHandler { await pause.value } onCancel: { pause.cancel() }
-        stoppage = nil
-        if Task.isCancelled { throw .cancelled }
-        observer.observe(.resumed)
-    }
-
     // MARK: Redrive
 
     private func redriveWhenDue() async throws(Interruption) {
@@ -351,11 +321,14 @@ public actor Intake {
     }
 
     private func redrive(_ request: RedriveRequest) async throws(Interruption) {
-        let envelope = Envelope(source: request.source, receivedAt: request.receivedAt, signature: [], body: request.payload)
+        let envelope = Envelope(
+            source: request.source, receivedAt: request.receivedAt, signature: [], body: request.payload)
         let updates = DecodedEntry.decode(envelope).updates
-        let update = updates.indices.contains(request.index)
+        let update =
+            updates.indices.contains(request.index)
             ? updates[request.index]
-            : .undecodable(reason: .unknownShape, detail: "the decoder no longer finds this update in its webhook", raw: nil)
+            : .undecodable(
+                reason: .unknownShape, detail: "the decoder no longer finds this update in its webhook", raw: nil)
         let planner = BatchPlanner(table: try await loadedTable(), now: now(), limits: limits)
         var batch = RecordBatch(journal: checkpointNumber, owner: owner, after: fence, upTo: fence)
         batch.redriven = [request.id]
@@ -363,13 +336,19 @@ public actor Intake {
         let place = BatchPlanner.Place(
             position: request.position, index: request.index, source: request.source, receivedAt: request.receivedAt,
             payload: request.payload)
-        var draft = BatchPlanner.Draft(batch: batch)
-        planner.add(update, at: place, to: &draft, using: &generator)
-        try await settleThreads(&draft, planner)
-        guard let sqlState = try await commit(draft, planner, receivedAt: request.receivedAt) else { return }
+        let sqlState = try await refusal { () async throws(Interruption) in
+            var draft = BatchPlanner.Draft(batch: batch)
+            planner.add(update, at: place, to: &draft, using: &generator)
+            try await settleThreads(&draft, planner)
+            try await commit(draft, planner, receivedAt: request.receivedAt)
+        }
+        guard let sqlState else { return }
         var parked = BatchPlanner.Draft(batch: batch)
         planner.refuse(place, sqlState: sqlState, in: &parked)
-        _ = try await commit(parked, planner, receivedAt: request.receivedAt)
+        // Refused even so, it stays asked for.
+        _ = try await refusal { () async throws(Interruption) in
+            try await commit(parked, planner, receivedAt: request.receivedAt)
+        }
     }
 
     // MARK: Patience

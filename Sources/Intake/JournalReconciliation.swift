@@ -12,8 +12,8 @@ public enum JournalReconciliation: Hashable, Sendable {
     case replay(from: JournalPosition, to: JournalPosition, lost: Int64)
     /// The database lost the row of a journal it once confirmed. An alarm; everything still kept is recorded again.
     case replayUnknown(from: JournalPosition, to: JournalPosition)
-    /// The database is beyond this journal's own end, or another process records under its name: the directory is a copy
-    /// or came from a backup. It gets a new identity, and everything unconfirmed is recorded again under it.
+    /// The database is beyond this journal's own end, or another process records under its name: the directory is a
+    /// copy or came from a backup. It gets a new identity, and everything unconfirmed is recorded again under it.
     case renew(from: JournalPosition)
 
     /// - Parameters:

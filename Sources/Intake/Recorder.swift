@@ -68,7 +68,8 @@ public struct RecordedWebhook: Sendable {
     public var parked: Int
 
     public init(
-        position: JournalPosition, envelope: Envelope, event: String, updates: Int, statuses: Int, ignored: Int, parked: Int
+        position: JournalPosition, envelope: Envelope, event: String, updates: Int, statuses: Int, ignored: Int,
+        parked: Int
     ) {
         self.position = position
         self.envelope = envelope
@@ -143,7 +144,8 @@ public struct ParkedUpdate: Sendable {
     public var payload: [UInt8]
 
     public init(
-        position: JournalPosition, index: Int, source: WebhookSource, receivedAt: Timestamp, reason: String, detail: String,
+        position: JournalPosition, index: Int, source: WebhookSource, receivedAt: Timestamp, reason: String,
+        detail: String,
         endpoint: EndpointReference?, payload: [UInt8]
     ) {
         self.position = position
@@ -167,7 +169,9 @@ public struct RedriveRequest: Sendable {
     public var receivedAt: Timestamp
     public var payload: [UInt8]
 
-    public init(id: ID, position: JournalPosition, index: Int, source: WebhookSource, receivedAt: Timestamp, payload: [UInt8]) {
+    public init(
+        id: ID, position: JournalPosition, index: Int, source: WebhookSource, receivedAt: Timestamp, payload: [UInt8]
+    ) {
         self.id = id
         self.position = position
         self.index = index

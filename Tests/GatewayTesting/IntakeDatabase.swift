@@ -20,7 +20,7 @@ package final class IntakeDatabase: Recorder, ConversationLookup {
     private let fault: @Sendable (IntakeTurnstile.Call) -> Fault?
     /// What a batch's data is refused for: its SQLSTATE.
     private let refusal: @Sendable (RecordBatch) -> String?
-    private let threads: @Sendable (ThreadQuestion) -> [ThreadReference]
+    private let threads: @Sendable (ThreadQuestion) throws(RecorderError) -> [ThreadReference]
 
     /// - Parameters:
     ///   - fault: asked at each call.
@@ -28,7 +28,7 @@ package final class IntakeDatabase: Recorder, ConversationLookup {
     package init(
         turnstile: IntakeTurnstile, fault: @escaping @Sendable (IntakeTurnstile.Call) -> Fault? = { _ in nil },
         refusal: @escaping @Sendable (RecordBatch) -> String? = { _ in nil },
-        threads: @escaping @Sendable (ThreadQuestion) -> [ThreadReference] = { _ in [] }
+        threads: @escaping @Sendable (ThreadQuestion) throws(RecorderError) -> [ThreadReference] = { _ in [] }
     ) {
         self.contents = Watched(IntakeRecords())
         self.turnstile = turnstile
@@ -63,10 +63,7 @@ package final class IntakeDatabase: Recorder, ConversationLookup {
             if let sqlState = refusal(batch) ?? records.violation(batch) {
                 return .failure(.dataRejected(sqlState: sqlState, detail: "refused by the test"))
             }
-            if batch.isRehearsal {
-                var copy = records
-                return .success(copy.commit(batch))
-            }
+            if batch.isRehearsal { return .success(.recorded(RecordOutcome(counts: VerdictCounts()))) }
             return .success(records.commit(batch))
         }
         if !batch.isRehearsal, case .success(.recorded) = result { turnstile.note(.init(.record, batch.upTo)) }
@@ -81,7 +78,9 @@ package final class IntakeDatabase: Recorder, ConversationLookup {
 
     package func threads(for questions: [ThreadQuestion]) async throws(RecorderError) -> [[ThreadReference]] {
         _ = try await enter(.threads)
-        return questions.map(threads)
+        var answers: [[ThreadReference]] = []
+        for question in questions { answers.append(try threads(question)) }
+        return answers
     }
 
     private func enter(_ call: IntakeTurnstile.Call) async throws(RecorderError) -> Fault? {

@@ -18,14 +18,16 @@ package final class IntakeJournal: Journal {
 
     /// - Parameter fails: asked at each call.
     package init(
-        id: UniqueID, turnstile: IntakeTurnstile, fails: @escaping @Sendable (IntakeTurnstile.Call) -> Bool = { _ in false }
+        id: UniqueID, turnstile: IntakeTurnstile,
+        fails: @escaping @Sendable (IntakeTurnstile.Call) -> Bool = { _ in false }
     ) {
         self.state = Watched(State(id: id))
         self.turnstile = turnstile
         self.fails = fails
     }
 
-    private init(_ state: State, turnstile: IntakeTurnstile, fails: @escaping @Sendable (IntakeTurnstile.Call) -> Bool) {
+    private init(_ state: State, turnstile: IntakeTurnstile, fails: @escaping @Sendable (IntakeTurnstile.Call) -> Bool)
+    {
         self.state = Watched(state)
         self.turnstile = turnstile
         self.fails = fails

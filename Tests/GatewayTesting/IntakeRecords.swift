@@ -87,7 +87,8 @@ package struct IntakeRecords: Sendable {
     var requests: [RedriveRequest] {
         parked.values.filter(\.isRequested).sorted { $0.id < $1.id }.map { parked in
             RedriveRequest(
-                id: parked.id, position: parked.update.position, index: parked.update.index, source: parked.update.source,
+                id: parked.id, position: parked.update.position, index: parked.update.index,
+                source: parked.update.source,
                 receivedAt: parked.update.receivedAt, payload: parked.update.payload)
         }
     }

@@ -42,7 +42,8 @@ import Testing
     @Test("threads are asked for when a message quotes another or its sender has no lease, and answered in order")
     func questions() {
         var draft = draft([
-            [.message("m1")], [.message("m2", from: .stranger), .message("m3", quoting: "q")], [.message("m4", from: .formerTenant)],
+            [.message("m1")], [.message("m2", from: .stranger), .message("m3", quoting: "q")],
+            [.message("m4", from: .formerTenant)],
         ])
         #expect(draft.questions.map(\.phone) == [Person.stranger.key, Person.tenant.key, Person.formerTenant.key])
         #expect(draft.questions.map(\.quotedMessageID) == [nil, "q", nil])
@@ -110,11 +111,14 @@ import Testing
         #expect(draft.batch.webhooks.map(\.ignored) == [1, 1])
     }
 
-    @Test("a message is dated inside the partitions, and keeps the provider's time", arguments: [
-        (0, 0), (-59 * 86_400, -59 * 86_400), (-60 * 86_400, -60 * 86_400), (-61 * 86_400, -60 * 86_400),
-        (-1_772_359_200, -60 * 86_400), (86_400, 86_400), (86_401, 86_400), (253_402_300_799 - 1_772_359_200, 86_400),
-        (9_000_000_000_000, 86_400), (-9_000_000_000_000, -60 * 86_400),
-    ] as [(Int64, Int64)])
+    @Test(
+        "a message is dated inside the partitions, and keeps the provider's time",
+        arguments: [
+            (0, 0), (-59 * 86_400, -59 * 86_400), (-60 * 86_400, -60 * 86_400), (-61 * 86_400, -60 * 86_400),
+            (-1_772_359_200, -60 * 86_400), (86_400, 86_400), (86_401, 86_400),
+            (253_402_300_799 - 1_772_359_200, 86_400),
+            (9_000_000_000_000, 86_400), (-9_000_000_000_000, -60 * 86_400),
+        ] as [(Int64, Int64)])
     func clamped(offset: Int64, expected: Int64) {
         let told = Timestamp(seconds: beginning.seconds + offset)
         let recorded = draft([[.message("m1", sentAt: told)]]).batch.messages[0]
@@ -127,9 +131,11 @@ import Testing
         let draft = draft([[.message("m1")], [.status("s1"), .message("m2")], [.ignored]])
         #expect(draft.batch.webhooks.map(\.position) == [1, 2, 3])
         #expect(draft.batch.webhooks.map(\.event) == ["messages", "mixed", "account_update"])
-        #expect(draft.batch.webhooks.map(\.envelope.body) == [
-            makeEnvelope([.message("m1")]).body, makeEnvelope([.status("s1"), .message("m2")]).body, makeEnvelope([.ignored]).body,
-        ])
+        #expect(
+            draft.batch.webhooks.map(\.envelope.body) == [
+                makeEnvelope([.message("m1")]).body, makeEnvelope([.status("s1"), .message("m2")]).body,
+                makeEnvelope([.ignored]).body,
+            ])
         #expect(draft.batch.messages.map(\.position) == [1, 2])
         #expect(Set(draft.batch.messages.map(\.id)).count == 2)
         #expect(draft.batch.tableGeneration == planner.resolver.table.generation)
@@ -141,13 +147,16 @@ import Testing
         let envelope = Envelope(source: .vps, receivedAt: beginning, signature: [], body: [0])
         let batch = RecordBatch(journal: 1, owner: uid(9), after: 0, upTo: 1)
         let draft = planner.draft(
-            [DecodedEntry(JournalEntry(position: 1, envelope: envelope))], into: batch, refusing: .none, using: &generator)
+            [DecodedEntry(JournalEntry(position: 1, envelope: envelope))], into: batch, refusing: .none,
+            using: &generator)
         #expect(draft.batch.webhooks.map(\.ignored) == [1])
         #expect(draft.batch.webhooks.map(\.event) == ["vps"])
         #expect(draft.counts == .only(.ignored))
     }
 
-    @Test("the verdicts of every webhook add up, whatever is in it", arguments: (0..<20).map { _ in UInt64.random(in: 0...UInt64.max) })
+    @Test(
+        "the verdicts of every webhook add up, whatever is in it",
+        arguments: (0..<20).map { _ in UInt64.random(in: 0...UInt64.max) })
     func conserved(seed: UInt64) {
         var dice = Dice(seed: seed)
         let webhooks = (0..<30).map { _ in (0...dice.roll(12)).map { _ in dice.update() } }
@@ -161,9 +170,10 @@ import Testing
         let draft = draft(webhooks, refusing: refused)
         #expect(draft.batch.webhooks.count == webhooks.count)
         for (number, webhook) in draft.batch.webhooks.enumerated() {
-            let expected = VerdictCounts(webhooks[number].enumerated().map { index, update in
-                refusals.contains([number, index]) ? .parked : update.verdict
-            })
+            let expected = VerdictCounts(
+                webhooks[number].enumerated().map { index, update in
+                    refusals.contains([number, index]) ? .parked : update.verdict
+                })
             let messages = draft.batch.messages.count { $0.position == webhook.position }
             let sum = webhook.statuses + webhook.ignored + webhook.parked + messages
             #expect(webhook.updates == webhooks[number].count && sum == webhook.updates, "seed \(seed)")

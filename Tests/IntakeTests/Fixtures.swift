@@ -9,7 +9,6 @@ func uid(_ number: UInt64) -> UniqueID { UniqueID(high: 0, low: number) }
 /// 2026-03-01 10:00 UTC: when every test begins.
 let beginning = Timestamp(seconds: 1_772_359_200)
 
-
 /// Somebody who writes, and what the routing table and the threads say of them.
 enum Person: UInt64, CaseIterable, Sendable {
     /// Has a lease with landlord 1.
@@ -36,18 +35,21 @@ enum Person: UInt64, CaseIterable, Sendable {
 
 func lease(_ number: UInt64, of person: Person, landlord: UInt64) -> Route {
     Route(
-        key: person.key, landlordID: uid(landlord), tenantID: uid(100 + number), leaseID: uid(200 + number), propertyID: nil,
+        key: person.key, landlordID: uid(landlord), tenantID: uid(100 + number), leaseID: uid(200 + number),
+        propertyID: nil,
         validFrom: nil, validUntil: nil, isActive: true, learntAt: Timestamp(seconds: 0))
 }
 
 let standardLeases = [
-    lease(1, of: .tenant, landlord: 1), lease(2, of: .tenantOfTwo, landlord: 1), lease(3, of: .tenantOfTwo, landlord: 2),
+    lease(1, of: .tenant, landlord: 1), lease(2, of: .tenantOfTwo, landlord: 1),
+    lease(3, of: .tenantOfTwo, landlord: 2),
     lease(4, of: .tenantOfNoReader, landlord: 3),
 ]
 
 func thread(landlord: UInt64, isQuoted: Bool = false) -> ThreadReference {
     ThreadReference(
-        conversationID: uid(300 + landlord), landlordID: uid(landlord), tenantID: nil, propertyID: nil, isQuoted: isQuoted,
+        conversationID: uid(300 + landlord), landlordID: uid(landlord), tenantID: nil, propertyID: nil,
+        isQuoted: isQuoted,
         lastMessageAt: nil, lastOutboundAt: nil)
 }
 
@@ -58,7 +60,8 @@ extension Endpoint {
 
     private static func cloud(_ id: UInt64, _ providerID: String) -> Endpoint {
         Endpoint(
-            id: uid(id), reference: EndpointReference(kind: .cloud, providerID: providerID), ownerID: nil, phoneScope: "",
+            id: uid(id), reference: EndpointReference(kind: .cloud, providerID: providerID), ownerID: nil,
+            phoneScope: "",
             accountIDScope: "portfolio")
     }
 }
@@ -111,12 +114,15 @@ enum Update: Hashable, Sendable {
     }
 
     private static func change(_ endpoint: Endpoint, _ list: String, _ element: String) -> String {
-        #"{"field":"messages","value":{"metadata":{"phone_number_id":"\#(endpoint.reference.providerID)"},"\#(list)":[\#(element)]}}"#
+        let metadata = #"{"phone_number_id":"\#(endpoint.reference.providerID)"}"#
+        return #"{"field":"messages","value":{"metadata":\#(metadata),"\#(list)":[\#(element)]}}"#
     }
 
     private static func message(_ id: String, _ person: Person, _ quoted: String?, _ sentAt: Timestamp) -> String {
         let context = quoted.map { #","context":{"id":"\#($0)"}"# } ?? ""
-        return #"{"id":"\#(id)","from":"\#(person.rawValue)","timestamp":"\#(sentAt.seconds)","type":"text","text":{"body":"hello"}\#(context)}"#
+        return
+            #"{"id":"\#(id)","from":"\#(person.rawValue)","timestamp":"\#(sentAt.seconds)","type":"text","#
+            + #""text":{"body":"hello"}\#(context)}"#
     }
 
     private static func status(_ id: String) -> String {

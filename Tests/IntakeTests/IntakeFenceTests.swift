@@ -68,7 +68,10 @@ struct IntakeFenceTests {
     /// Brings back the database as it was when it had come to a position.
     private func restore(_ world: World, to position: JournalPosition) async {
         let backup = World()
-        for entry in (try? await world.journal.entries(after: 0, limit: ReadLimit(entries: Int(position.value), bytes: .max))) ?? [] {
+        for entry
+            in (try? await world.journal.entries(after: 0, limit: ReadLimit(entries: Int(position.value), bytes: .max)))
+            ?? []
+        {
             backup.journal.append(entry.envelope)
         }
         await backup.runToEnd()
@@ -226,9 +229,11 @@ struct IntakeFenceTests {
         #expect(clone.standing.id != world.journal.standing.id)
     }
 
-    @Test("a journal that cannot be rewound or renamed yet is tried again", arguments: [
-        IntakeTurnstile.Call.rewind, .renew,
-    ])
+    @Test(
+        "a journal that cannot be rewound or renamed yet is tried again",
+        arguments: [
+            IntakeTurnstile.Call.rewind, .renew,
+        ])
     func journalFails(call: IntakeTurnstile.Call) async {
         let world = World()
         world.appendMessages(8)

@@ -30,7 +30,8 @@ struct IntakeOrderTests {
     func told() async {
         let world = World()
         let updates: [Update] = [
-            .message("m1"), .message("m2", from: .tenantOfTwo), .message("m3", from: .stranger), .status("s1"), .ignored,
+            .message("m1"), .message("m2", from: .tenantOfTwo), .message("m3", from: .stranger), .status("s1"),
+            .ignored,
             .message("m4", from: .tenantOfNoReader), .undecodable, .messageElsewhere("m5"), .message("m1"),
         ]
         world.journal.append(makeEnvelope(updates))
@@ -38,7 +39,9 @@ struct IntakeOrderTests {
         var expected = VerdictCounts(updates.dropLast().map(\.verdict))
         expected.duplicate = 1
         #expect(world.counts(at: 1) == expected)
-        let told = world.events.all { if case .recorded(let webhooks, let counts, _, _) = $0 { (webhooks, counts) } else { nil } }
+        let told = world.events.all {
+            if case .recorded(let webhooks, let counts, _, _) = $0 { (webhooks, counts) } else { nil }
+        }
         #expect(told.map(\.0) == [1])
         #expect(told.map(\.1) == [expected])
     }
@@ -101,9 +104,12 @@ struct IntakeOrderTests {
         #expect(world.turnstile.history.filter { $0.call == .confirm }.map(\.position) == [30])
     }
 
-    @Test("a body that cannot be decoded is parked, and the stream goes on", arguments: [
-        [], [0], Array("{".utf8), Array("[]".utf8), Array(#"{"entry":1}"#.utf8), [UInt8](repeating: 0x5B, count: 5000),
-    ] as [[UInt8]])
+    @Test(
+        "a body that cannot be decoded is parked, and the stream goes on",
+        arguments: [
+            [], [0], Array("{".utf8), Array("[]".utf8), Array(#"{"entry":1}"#.utf8),
+            [UInt8](repeating: 0x5B, count: 5000),
+        ] as [[UInt8]])
     func undecodable(body: [UInt8]) async {
         let world = World()
         world.appendMessages(1)

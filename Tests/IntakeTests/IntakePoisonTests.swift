@@ -7,9 +7,11 @@ import Testing
 
 @Suite("Intake: data that the database refuses", .timeLimit(.minutes(1)))
 struct IntakePoisonTests {
-    @Test("exactly the webhooks that the database refuses are parked, the rest is recorded in order", arguments: [
-        [1], [10], [25], [1, 2], [9, 10, 11, 12], [1, 10, 11, 20, 21], Array(1...10), Array(1...25),
-    ])
+    @Test(
+        "exactly the webhooks that the database refuses are parked, the rest is recorded in order",
+        arguments: [
+            [1], [10], [25], [1, 2], [9, 10, 11, 12], [1, 10, 11, 20, 21], Array(1...10), Array(1...25),
+        ])
     func webhooks(poisonous: [Int]) async {
         let world = World()
         world.poison.change { poison in for number in poisonous { poison["m\(number)"] = "22021" } }
@@ -24,9 +26,11 @@ struct IntakePoisonTests {
         #expect(world.toldParked.map(\.position.value) == poisonous.map(Int64.init))
     }
 
-    @Test("of a webhook of many updates exactly the refused ones are parked", arguments: [
-        [0], [39], [0, 39], [17, 18], [3, 8, 21, 34], Array(0..<40),
-    ])
+    @Test(
+        "of a webhook of many updates exactly the refused ones are parked",
+        arguments: [
+            [0], [39], [0, 39], [17, 18], [3, 8, 21, 34], Array(0..<40),
+        ])
     func updates(poisonous: [Int]) async {
         let world = World()
         let updates = (0..<40).map { $0 % 4 == 3 ? Update.status("\($0)") : .message("\($0)") }
@@ -104,9 +108,23 @@ struct IntakePoisonTests {
         #expect(world.parked.map(\.index) == [1])
     }
 
-    @Test("an outage while the refused update is looked for is waited out", arguments: [
-        IntakeTurnstile.Call.record, .rehearse, .threads,
-    ])
+    @Test("what the look-up of threads refuses is parked like what the recording refuses")
+    func refusedByLookup() async {
+        let world = World()
+        world.poison.change { $0["q"] = "22021" }
+        world.append(.message("m1"))
+        world.append(.message("m2", quoting: "p"), .message("m3", quoting: "q"), .message("m4", from: .stranger))
+        await world.runToEnd()
+        #expect(world.recorded == ["m1", "m2", "m4"])
+        #expect(world.parked.map(\.index) == [1])
+        #expect(world.parked.map(\.detail) == ["SQLSTATE 22021"])
+    }
+
+    @Test(
+        "an outage while the refused update is looked for is waited out",
+        arguments: [
+            IntakeTurnstile.Call.record, .rehearse, .threads,
+        ])
     func outageMeanwhile(call: IntakeTurnstile.Call) async {
         let world = World()
         world.poison.change { $0["m3"] = "22021" }
@@ -138,7 +156,9 @@ struct IntakePoisonTests {
     func stops() async {
         let world = makeStopping(poison: 4, of: 10)
         await world.run { _ in
-            let stopped = await world.events.next { if case .stopped(let refusals, let state) = $0 { (refusals, state) } else { nil } }
+            let stopped = await world.events.next {
+                if case .stopped(let refusals, let state) = $0 { (refusals, state) } else { nil }
+            }
             #expect(stopped?.0 == 3)
             #expect(stopped?.1 == "22003")
             await world.clock.untilSomebodySleeps(for: world.limits.stoppedDelay)
@@ -152,7 +172,9 @@ struct IntakePoisonTests {
         }
     }
 
-    @Test("a stopped intake tries again after its pause, parks nothing more while the refusals last, and goes on when they end")
+    @Test(
+        "a stopped intake tries again after its pause, and parks nothing more while the refusals last"
+    )
     func goesOnByItself() async {
         let world = makeStopping(poison: 10, of: 10)
         await world.run { _ in
@@ -215,7 +237,9 @@ struct IntakePoisonTests {
     @Test("a webhook that is refused even with everything in it parked stops intake until it is not")
     func refusedItself() async {
         let isRefused = Watched(true)
-        let world = World(refusal: { batch in isRefused.value && batch.webhooks.contains { $0.position == 2 } ? "22001" : nil })
+        let world = World(refusal: { batch in
+            isRefused.value && batch.webhooks.contains { $0.position == 2 } ? "22001" : nil
+        })
         world.appendMessages(3)
         await world.run { _ in
             await world.clock.untilSomebodySleeps(for: world.limits.stoppedDelay)

@@ -36,9 +36,11 @@ struct IntakeRedriveTests {
         #expect(world.commits.dropFirst().allSatisfy { $0 == 1...1 })
     }
 
-    @Test("an update that still cannot be processed is parked again, once", arguments: [
-        Update.undecodable, .messageElsewhere("m1"), .statusElsewhere("s1"),
-    ])
+    @Test(
+        "an update that still cannot be processed is parked again, once",
+        arguments: [
+            Update.undecodable, .messageElsewhere("m1"), .statusElsewhere("s1"),
+        ])
     func parkedAgain(update: Update) async {
         let world = World()
         await redrive([.ignored, update], in: world)
@@ -51,12 +53,25 @@ struct IntakeRedriveTests {
     func refusedAgain() async {
         let world = World()
         world.poison.change { $0 = ["m1": "22021", "m2": "22021"] }
-        await redrive([.message("m1"), .message("m2"), .message("m3")], in: world) { world.poison.change { $0 = ["m1": "22001"] } }
+        await redrive([.message("m1"), .message("m2"), .message("m3")], in: world) {
+            world.poison.change { $0 = ["m1": "22001"] }
+        }
         #expect(world.recorded == ["m3", "m2"])
         #expect(world.parked.map(\.index) == [0])
         #expect(world.parked[0].reason == "rejected_by_database")
         #expect(world.parked[0].detail == "SQLSTATE 22001")
         #expect(world.counts(at: 1) == VerdictCounts([.routed, .routed, .parked]))
+    }
+
+    @Test("an update whose threads cannot be looked up for its data is parked again, and recorded once they can")
+    func refusedByLookup() async {
+        let world = World()
+        world.poison.change { $0["q"] = "22021" }
+        await redrive([.message("m1", quoting: "q")], in: world)
+        #expect(world.parked.map(\.reason) == ["rejected_by_database"])
+        await redrive([.message("m2")], in: world) { world.poison.change { $0 = [:] } }
+        #expect(world.parked.isEmpty)
+        #expect(world.recorded == ["m2", "m1"])
     }
 
     @Test("an update that was recorded meanwhile is a duplicate")
@@ -68,14 +83,20 @@ struct IntakeRedriveTests {
         }
         await world.runToEnd(world.makeIntake(owner: 3))
         #expect(world.recorded == ["m1"])
-        #expect(Set([world.counts(at: 1), world.counts(at: 2)]) == [
-            .only(.duplicate), VerdictCounts([.routed, .ignored]),
-        ] || Set([world.counts(at: 1), world.counts(at: 2)]) == [.only(.routed), VerdictCounts([.duplicate, .ignored])])
+        #expect(
+            Set([world.counts(at: 1), world.counts(at: 2)]) == [
+                .only(.duplicate), VerdictCounts([.routed, .ignored]),
+            ]
+                || Set([world.counts(at: 1), world.counts(at: 2)]) == [
+                    .only(.routed), VerdictCounts([.duplicate, .ignored]),
+                ])
     }
 
-    @Test("an outage meanwhile is waited out, and a lost answer changes nothing", arguments: [
-        IntakeDatabase.Fault.unavailable, .answerLost,
-    ])
+    @Test(
+        "an outage meanwhile is waited out, and a lost answer changes nothing",
+        arguments: [
+            IntakeDatabase.Fault.unavailable, .answerLost,
+        ])
     func outage(fault: IntakeDatabase.Fault) async {
         let world = World()
         await redrive([.messageElsewhere("m1")], in: world) {

@@ -50,9 +50,11 @@ struct IntakeRetryTests {
         #expect(delays == [.milliseconds(100), .milliseconds(200), .milliseconds(100)])
     }
 
-    @Test("whatever the database cannot do for a while is done later, once", arguments: [
-        IntakeTurnstile.Call.claim, .record, .threads, .redriveRequests,
-    ])
+    @Test(
+        "whatever the database cannot do for a while is done later, once",
+        arguments: [
+            IntakeTurnstile.Call.claim, .record, .threads, .redriveRequests,
+        ])
     func databaseAway(call: IntakeTurnstile.Call) async {
         let world = World()
         for number in 1...25 { world.append(.message("m\(number)", from: number % 2 == 0 ? .tenant : .stranger)) }
@@ -113,9 +115,11 @@ struct IntakeRetryTests {
         #expect(world.events.all { if case .staleRoutes(let messages) = $0 { messages } else { nil } } == [1])
     }
 
-    @Test("a message whose lease is gone is asked about anew", arguments: [
-        ([], Verdict.unclaimed), ([lease(8, of: .tenant, landlord: 1), lease(9, of: .tenant, landlord: 2)], .held),
-    ] as [([Route], Verdict)])
+    @Test(
+        "a message whose lease is gone is asked about anew",
+        arguments: [
+            ([], Verdict.unclaimed), ([lease(8, of: .tenant, landlord: 1), lease(9, of: .tenant, landlord: 2)], .held),
+        ] as [([Route], Verdict)])
     func leaseGone(routes: [Route], verdict: Verdict) async {
         let world = World()
         world.database.change { $0.leases = routes }

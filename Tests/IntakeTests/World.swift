@@ -51,9 +51,14 @@ struct World: Sendable {
                 let ids = batch.messages.map(\.message.id) + batch.statuses.map(\.status.messageID)
                 return ids.lazy.compactMap { poison[$0] }.first ?? refusal(batch)
             },
-            threads: { question in
-                if let quoted = question.quotedMessageID { return quoted.isEmpty ? [] : [thread(landlord: 1, isQuoted: true)] }
-                return question.phone == Person.formerTenant.key ? [thread(landlord: 1)] : []
+            threads: { [poison] question throws(RecorderError) in
+                guard let quoted = question.quotedMessageID else {
+                    return question.phone == Person.formerTenant.key ? [thread(landlord: 1)] : []
+                }
+                if let state = poison.value[quoted] {
+                    throw .dataRejected(sqlState: state, detail: "refused by the test")
+                }
+                return [thread(landlord: 1, isQuoted: true)]
             })
         database.change { $0.withheld = [uid(3)] }
     }
@@ -97,7 +102,8 @@ struct World: Sendable {
     func runToEnd(_ intake: Intake? = nil, journal: IntakeJournal? = nil) async {
         let journal = journal ?? self.journal
         await passingTime {
-            await run(intake ?? makeIntake(journal: journal)) { _ in await journal.untilConfirmed(journal.standing.last) }
+            await run(intake ?? makeIntake(journal: journal)) { _ in await journal.untilConfirmed(journal.standing.last)
+            }
         }
     }
 
