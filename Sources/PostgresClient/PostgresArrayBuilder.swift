@@ -131,7 +131,8 @@ package struct PostgresArrayBuilder: Sendable {
         body.append(bigEndian: Int32(length))
     }
 
-    /// Dimensions, whether there are NULLs, the element's type; for each dimension its length and first index; elements.
+    /// Dimensions, whether there are NULLs, the element's type; for each dimension its length and first index; then
+    /// the elements.
     func append(to bytes: inout [UInt8]) {
         bytes.append(bigEndian: Int32(count == 0 ? 0 : 1))
         bytes.append(bigEndian: Int32(hasNulls ? 1 : 0))

@@ -1,7 +1,7 @@
 /// How to reach a server, and what every connection to it is told first.
 package struct PostgresConfiguration: Sendable {
-    /// A URL (`postgresql://…`) or `key=value` pairs, as libpq reads them; several hosts are tried in order. May hold a
-    /// password: it goes into no log and no error.
+    /// A URL (`postgresql://…`) or `key=value` pairs, as libpq reads them; several hosts are tried in order. May hold
+    /// a password: it goes into no log and no error.
     package var connectionString: String
     /// What `pg_stat_activity` shows.
     package var applicationName: String

@@ -2,8 +2,8 @@ import CPostgres
 import Glibc
 import Synchronization
 
-/// One connection to a server. Its calls block a thread of its own, never the cooperative pool, and each has a time limit:
-/// past it the connection is closed, for nobody knows what the server did.
+/// One connection to a server. Its calls block a thread of its own, never the cooperative pool, and each has a time
+/// limit: past it the connection is closed, for nobody knows what the server did.
 ///
 /// A call is not cut short when its task is cancelled; it ends by itself or by its limit.
 package actor PostgresConnection {
@@ -38,7 +38,9 @@ package actor PostgresConnection {
     }
 
     /// Connects and applies the session settings.
-    package static func connect(_ configuration: PostgresConfiguration) async throws(PostgresError) -> PostgresConnection {
+    package static func connect(_ configuration: PostgresConfiguration) async throws(PostgresError)
+        -> PostgresConnection
+    {
         let connection = try PostgresConnection(configuration)
         try await connection.open()
         return connection
@@ -55,7 +57,8 @@ package actor PostgresConnection {
         if PQserverVersion(pointer) >= 14_00_00 { settings.insert(("client_connection_check_interval", "2s"), at: 0) }
         settings.insert(("standard_conforming_strings", "on"), at: 0)
         let calls = settings.indices.map { "set_config($\(2 * $0 + 1), $\(2 * $0 + 2), false)" }
-        _ = try query("SELECT \(calls.joined(separator: ", "))", settings.flatMap { [.text($0.name), .text($0.value)] })
+        _ = try query(
+            "SELECT \(calls.joined(separator: ", "))", settings.flatMap { [.text($0.name), .text($0.value)] })
     }
 
     /// What can be done with the connection now.
@@ -108,7 +111,8 @@ extension PostgresConnection {
         }
     }
 
-    /// Runs the statements of a script, separated by semicolons, without parameters. Without a transaction in it, it is one.
+    /// Runs the statements of a script, separated by semicolons, without parameters. A script that holds no BEGIN or
+    /// COMMIT is one transaction.
     package func execute(_ script: String, timeout: Duration? = nil) throws(PostgresError) {
         let deadline = deadline(timeout)
         let pointer = try usable()
@@ -161,7 +165,9 @@ extension PostgresConnection {
         defer { if parameterBytes.capacity > Self.parameterRoomKept { parameterBytes = [] } }
         return parameterBytes.withUnsafeBufferPointer { buffer in
             buffer.withMemoryRebound(to: CChar.self) { characters in
-                body(offsets.map { offset in offset.flatMap { characters.baseAddress?.advanced(by: $0) } }, lengths, formats)
+                body(
+                    offsets.map { offset in offset.flatMap { characters.baseAddress?.advanced(by: $0) } }, lengths,
+                    formats)
             }
         }
     }
@@ -170,7 +176,9 @@ extension PostgresConnection {
     private static let parameterRoomKept = 4 << 20
 
     /// Waits for everything the server has to say, and returns the last result, or throws the first error.
-    private func finish(_ pointer: OpaquePointer, _ deadline: ContinuousClock.Instant) throws(PostgresError) -> PostgresRows {
+    private func finish(_ pointer: OpaquePointer, _ deadline: ContinuousClock.Instant) throws(PostgresError)
+        -> PostgresRows
+    {
         defer { notePhase() }
         try flush(pointer, deadline)
         var last: ResultStorage?
@@ -204,7 +212,9 @@ extension PostgresConnection {
 
     /// The open connection, with nothing under way.
     func usable() throws(PostgresError) -> OpaquePointer {
-        guard let pointer = pointer else { throw PostgresError(.connectionLost, "the connection to PostgreSQL is closed") }
+        guard let pointer = pointer else {
+            throw PostgresError(.connectionLost, "the connection to PostgreSQL is closed")
+        }
         precondition(!isCopying, "a COPY is under way")
         return pointer
     }
@@ -223,7 +233,8 @@ extension PostgresConnection {
         return PostgresError(.connectionLost, "the connection to PostgreSQL broke: \(message)")
     }
 
-    /// What a result says went wrong. After a FATAL one the server closes the connection, even where that was not seen yet.
+    /// What a result says went wrong. After a FATAL one the server closes the connection, also where that was not seen
+    /// yet.
     func refusal(_ result: ResultStorage, _ pointer: OpaquePointer) -> PostgresError {
         let severity = PQresultErrorField(result.result, Int32(UInt8(ascii: "V"))).map { String(cString: $0) }
         let isFatal = severity == "FATAL" || severity == "PANIC"
@@ -252,7 +263,9 @@ extension PostgresConnection {
     }
 
     /// The next result of what was sent; `nil` when there is no further one.
-    func nextResult(_ pointer: OpaquePointer, _ deadline: ContinuousClock.Instant) throws(PostgresError) -> ResultStorage? {
+    func nextResult(_ pointer: OpaquePointer, _ deadline: ContinuousClock.Instant) throws(PostgresError)
+        -> ResultStorage?
+    {
         while PQisBusy(pointer) != 0 {
             _ = try wait(pointer, Int16(POLLIN), deadline)
             // A connection that breaks here still has its last words among the results.
@@ -272,7 +285,9 @@ extension PostgresConnection {
             if ready == 0, deadline <= .now {
                 close()
                 throw PostgresError(
-                    .connectionLost, "PostgreSQL did not answer in time; the connection is closed, and what was under way may have happened")
+                    .connectionLost,
+                    "PostgreSQL did not answer in time: the connection is closed; what was under way may have happened"
+                )
             }
             if ready < 0, errno != EINTR { throw lost(pointer) }
         }

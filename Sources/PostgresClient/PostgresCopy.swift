@@ -20,7 +20,8 @@ package struct PostgresCopyRow {
     private func value<Value>(_ column: Int, _ decode: (PostgresField) -> Value?) throws(PostgresError) -> Value? {
         guard let bytes = bytes(column) else { return nil }
         guard let value = decode(PostgresField(bytes: bytes)) else {
-            throw PostgresError(.unexpectedResult, "column \(column) of a COPY has a value of \(bytes.count) bytes that does not fit")
+            throw PostgresError(
+                .unexpectedResult, "column \(column) of a COPY has a value of \(bytes.count) bytes that does not fit")
         }
         return value
     }
@@ -51,8 +52,8 @@ package struct PostgresCopyRow {
 }
 
 extension PostgresConnection {
-    /// Begins `COPY (…) TO STDOUT (FORMAT binary)`. Then `readCopy` is called until it returns nothing; until then the
-    /// connection takes no other call.
+    /// Begins `COPY (…) TO STDOUT (FORMAT binary)`. Then `readCopy` is called until it returns nothing; until then
+    /// the connection takes no other call.
     package func startCopy(_ sql: String, timeout: Duration? = nil) throws(PostgresError) {
         let deadline = deadline(timeout)
         let pointer = try usable()

@@ -31,7 +31,8 @@ struct PostgresHandle: ~Copyable {
     /// What libpq says went wrong last, on one line.
     static func lastMessage(_ pointer: OpaquePointer) -> String {
         guard let text = PQerrorMessage(pointer) else { return "no reason given" }
-        return String(cString: text).split(separator: "\n").map { $0.drop(while: \.isWhitespace) }.joined(separator: "; ")
+        return String(cString: text).split(separator: "\n").map { $0.drop(while: \.isWhitespace) }.joined(
+            separator: "; ")
     }
 }
 
@@ -52,7 +53,9 @@ extension PostgresError {
 
     /// `invalid input syntax for type uuid: "…"`: errors of the data quote it.
     static func withoutQuotedValues(_ message: String) -> String {
-        guard let first = message.firstIndex(of: "\""), let last = message.lastIndex(of: "\"") else { return message.oneLine }
+        guard let first = message.firstIndex(of: "\""), let last = message.lastIndex(of: "\"") else {
+            return message.oneLine
+        }
         return (message[...first] + "…" + message[last...]).oneLine
     }
 }

@@ -16,7 +16,8 @@ extension PostgresConnection {
 
     /// Waits for the next notification, on a connection that does nothing else meanwhile.
     /// - Returns: `nil` when the time is over, or the task is cancelled.
-    package nonisolated func waitForNotification(timeout: Duration) async throws(PostgresError) -> PostgresNotification? {
+    package nonisolated func waitForNotification(timeout: Duration) async throws(PostgresError) -> PostgresNotification?
+    {
         let wakeUp = wakeUp
         let waiting = await withTaskCancellationHandler {
             await self.blockForNotification(timeout)

@@ -118,11 +118,13 @@ package final class PostgresPool: Sendable {
         case .inLine:
             let milliseconds = Int(limits.waitTimeout / .milliseconds(1))
             timers.asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { [weak self] in
-                self?.expire(ticket, PostgresError(.poolExhausted, "no database connection became free in \(milliseconds) ms"))
+                self?.expire(
+                    ticket, PostgresError(.poolExhausted, "no database connection became free in \(milliseconds) ms"))
             }
         case .lineFull:
             continuation.resume(
-                returning: .failure(PostgresError(.poolExhausted, "\(limits.waitersMax) callers wait for a database connection")))
+                returning: .failure(
+                    PostgresError(.poolExhausted, "\(limits.waitersMax) callers wait for a database connection")))
         case .closed: continuation.resume(returning: .failure(Self.closed))
         case .cancelled:
             continuation.resume(
@@ -134,7 +136,9 @@ package final class PostgresPool: Sendable {
         state.withLock { $0.leave(ticket) }?.resume(returning: .failure(error))
     }
 
-    private static var closed: PostgresError { PostgresError(.poolClosed, "the connections to the database are closed") }
+    private static var closed: PostgresError {
+        PostgresError(.poolClosed, "the connections to the database are closed")
+    }
 }
 
 /// A connection lent by a pool: goes back when the lease ends.

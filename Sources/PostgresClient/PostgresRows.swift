@@ -81,7 +81,9 @@ package struct PostgresRow: Sendable {
     }
 
     package func nullableText(_ column: Int) throws(PostgresError) -> String? {
-        if try type(column) == PostgresType.jsonb { return try value(column, "jsonb", [PostgresType.jsonb]) { $0.jsonb } }
+        if try type(column) == PostgresType.jsonb {
+            return try value(column, "jsonb", [PostgresType.jsonb]) { $0.jsonb }
+        }
         return try value(column, "text", Self.textTypes) { $0.text }
     }
 

@@ -15,7 +15,8 @@ package struct TransactionIdentity: Sendable, Hashable {
     package let claimsJSON: String
 
     package init(role: String, claimsJSON: String) {
-        precondition(!role.isEmpty && role.utf8.allSatisfy { (0x61...0x7A).contains($0) || $0 == 0x5F }, "not a role: \(role)")
+        precondition(
+            !role.isEmpty && role.utf8.allSatisfy { (0x61...0x7A).contains($0) || $0 == 0x5F }, "not a role: \(role)")
         self.role = role
         self.claimsJSON = claimsJSON
     }
@@ -24,8 +25,8 @@ package struct TransactionIdentity: Sendable, Hashable {
 extension PostgresConnection {
     /// Runs `body` in a transaction: committed when it returns, rolled back when it throws.
     ///
-    /// The body runs on the connection's own executor, so nothing else can come between its statements. When COMMIT ends
-    /// in `connectionLost`, it may or may not have happened.
+    /// The body runs on the connection's own executor, so nothing else can come between its statements. When COMMIT
+    /// ends in `connectionLost`, it may or may not have happened.
     package func transaction<Value: Sendable>(
         _ mode: TransactionMode = .readCommitted, as identity: TransactionIdentity? = nil,
         _ body: @Sendable (isolated PostgresConnection) throws(PostgresError) -> Value

@@ -2,8 +2,8 @@ extension PostgresConfiguration {
     /// Finds out whether a pooler in transaction mode stands between us and the server. LISTEN, prepared statements and
     /// session settings do not survive one.
     ///
-    /// Two sessions look at which server process they talk to, one of them inside a transaction: with a direct connection
-    /// each keeps its own; through such a pooler the second gets the first one's, and the first another.
+    /// Two sessions look at which server process they talk to, one of them inside a transaction: with a direct
+    /// connection each keeps its own; through such a pooler the second gets the first one's, and the first another.
     /// - Throws: `PostgresError.Code.transactionPooler`, with the cure; or why no connection could be made.
     package func checkForTransactionPooler() async throws(PostgresError) {
         let first: PostgresConnection
@@ -18,7 +18,7 @@ extension PostgresConfiguration {
             let after = try await first.serverProcess()
             await second.rollback()
             pooled = before == other || before != after
-        } catch where error.sqlState == "26000" || error.message.contains("unsupported startup parameter") {
+        } catch  where Self.isPoolersAnswer(error) {
             throw Self.pooler
         }
         await first.close()
@@ -26,10 +26,16 @@ extension PostgresConfiguration {
         if pooled { throw Self.pooler }
     }
 
+    /// A prepared statement that is not there any more, a transaction that is not allowed: no server says that here.
+    private static func isPoolersAnswer(_ error: PostgresError) -> Bool {
+        ["26000", "08P01"].contains(error.sqlState) || error.message.contains("unsupported startup parameter")
+    }
+
     private static var pooler: PostgresError {
         PostgresError(
-            .transactionPooler, "the database is reached through a pooler in transaction mode, which loses session state",
-            hint: "set DATABASE_URL to the server itself, or to the pooler's session mode (on Supabase: port 5432, not 6543)")
+            .transactionPooler,
+            "the database is reached through a pooler in transaction mode, which loses what a session holds",
+            hint: "set DATABASE_URL to the server itself or the pooler's session mode; on Supabase port 5432, not 6543")
     }
 }
 

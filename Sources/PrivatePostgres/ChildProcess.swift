@@ -9,11 +9,6 @@ enum ChildProcess {
         let status: Int32
         /// Standard output and standard error together.
         let text: String
-
-        /// For an error message.
-        var lastLines: String {
-            text.split(separator: "\n").suffix(3).joined(separator: "; ")
-        }
     }
 
     /// A descriptor that must close on exec exists for a moment before it is marked so.

@@ -30,7 +30,8 @@ extension PrivatePostgres {
             let said = ClusterLayout.contents(layout.log) ?? ""
             guard said.contains("still in use"), attempt < 50 else {
                 throw PrivatePostgresError(
-                    "the private PostgreSQL did not start: \(output.lastLines): \(said.split(separator: "\n").suffix(3).joined(separator: "; ")); see \(layout.log)")
+                    "the private PostgreSQL did not start: \(said.lastLines); see \(layout.log)"
+                )
             }
             try await pause()
         }
@@ -49,12 +50,13 @@ extension PrivatePostgres {
         let output = try await owner.run(
             binaries.path("pg_ctl"), ["-D", layout.data, "-m", "fast", "-w", "-t", "60", "stop"])
         guard output.status == 0 || runningServer() == nil else {
-            throw PrivatePostgresError("the private PostgreSQL did not stop: \(output.lastLines)")
+            throw PrivatePostgresError("the private PostgreSQL did not stop: \(output.text.lastLines)")
         }
         logger.info("private PostgreSQL stopped", metadata: ["home": "\(home)"])
     }
 
-    /// In a directory beside the final one, so that an `initdb` that was killed leaves nothing that looks like a cluster.
+    /// In a directory beside the final one, so that an `initdb` that was killed leaves nothing that looks like a
+    /// cluster.
     private func initialize(_ binaries: ServerBinaries) async throws(PrivatePostgresError) {
         logger.info("making a private PostgreSQL cluster", metadata: ["home": "\(home)"])
         let unfinished = home + "/data.new"
@@ -62,7 +64,7 @@ extension PrivatePostgres {
         var arguments = ["-D", unfinished, "-U", Self.superuser, "-A", "trust", "-E", "UTF8", "--locale=C"]
         if options.durability == .none { arguments.append("--no-sync") }
         let output = try await owner.run(binaries.path("initdb"), arguments)
-        guard output.status == 0 else { throw PrivatePostgresError("initdb: \(output.lastLines)") }
+        guard output.status == 0 else { throw PrivatePostgresError("initdb: \(output.text.lastLines)") }
         guard rename(unfinished, layout.data) == 0 else { throw .system("rename", unfinished, errno) }
     }
 
@@ -80,7 +82,9 @@ extension PrivatePostgres {
             }
             try await pause()
         }
-        throw PrivatePostgresError("the server in \(layout.data) is neither ready nor gone after \(options.startTimeoutSeconds) s; see \(layout.log)")
+        throw PrivatePostgresError(
+            "the server in \(layout.data) is neither ready nor gone for a long time; see \(layout.log)"
+        )
     }
 
     private struct RunningServer {
@@ -93,7 +97,8 @@ extension PrivatePostgres {
     private func runningServer() -> RunningServer? {
         guard let text = ClusterLayout.contents(layout.postmasterFile) else { return nil }
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        guard let process = lines.first.flatMap({ pid_t($0) }), process > 0, kill(process, 0) == 0 || errno == EPERM else {
+        guard let process = lines.first.flatMap({ pid_t($0) }), process > 0, kill(process, 0) == 0 || errno == EPERM
+        else {
             return nil
         }
         guard let directory = Self.resolved("/proc/\(process)/cwd"), directory == Self.resolved(layout.data) else {
@@ -104,10 +109,12 @@ extension PrivatePostgres {
             sockets: lines.count > 4 ? String(lines[4]) : "", isReady: lines.count > 7 && lines[7].hasPrefix("ready"))
     }
 
-    /// Puts a number no process can have into a `postmaster.pid` that nobody runs under. The rest stays: by it the server
-    /// finds out whether children of the last one still live.
+    /// Puts a number no process can have into a `postmaster.pid` that nobody runs under. The rest stays: by it the
+    /// server finds out whether children of the last one still live.
     private func disownStaleServer() throws(PrivatePostgresError) {
-        guard let text = ClusterLayout.contents(layout.postmasterFile), let end = text.firstIndex(of: "\n") else { return }
+        guard let text = ClusterLayout.contents(layout.postmasterFile), let end = text.firstIndex(of: "\n") else {
+            return
+        }
         try write("\(Self.impossibleProcess)" + text[end...], to: layout.postmasterFile)
         unlink(layout.sockets + "/.s.PGSQL.5432.lock")
     }

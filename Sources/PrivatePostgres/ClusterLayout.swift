@@ -49,7 +49,8 @@ struct ClusterLayout: Sendable, Hashable {
             guard lstat(directory, &status) == 0 else { throw .system("cannot look at", directory, errno) }
             guard status.st_mode & S_IFMT == S_IFDIR, status.st_uid == owner.user, status.st_mode & 0o077 == 0 else {
                 throw PrivatePostgresError(
-                    "\(directory) must be a directory of \(owner.name) that nobody else may enter: move it away, or chown and chmod 700 it")
+                    "\(directory) must be \(owner.name)'s and closed to others: move it away, or chown and chmod 700 it"
+                )
             }
         }
     }

@@ -46,8 +46,8 @@ package struct PrivatePostgres: Sendable {
     let options: Options
     let logger: Logger
 
-    /// - Parameter dataDirectory: the gateway's data directory. The cluster lives in its folder `postgres`; for root, whose
-    ///   servers PostgreSQL refuses to be, in a folder of `/var/lib/zenrent-gateway` named after it.
+    /// - Parameter dataDirectory: the gateway's data directory. The cluster lives in its folder `postgres`; for root,
+    ///   as whom PostgreSQL does not run, in a folder of `/var/lib/zenrent-gateway` named after it.
     package init(dataDirectory: String, options: Options = Options(), logger: Logger) throws(PrivatePostgresError) {
         let owner = try ClusterOwner.current()
         try self.init(
@@ -75,7 +75,8 @@ package struct PrivatePostgres: Sendable {
     package func createLogin(_ name: String) async throws(PrivatePostgresError) {
         try Self.checkName(name)
         try await sql(
-            "DO $$ BEGIN CREATE ROLE \(name) LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$", database: "postgres")
+            "DO $$ BEGIN CREATE ROLE \(name) LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+            database: "postgres")
     }
 
     /// Makes a database. One that exists stays as it is.
@@ -96,7 +97,7 @@ package struct PrivatePostgres: Sendable {
         let output = try await owner.run(
             binaries.path("psql"),
             ["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", connectionString(database: database), "-c", statement])
-        guard output.status == 0 else { throw PrivatePostgresError("psql: \(output.lastLines)") }
+        guard output.status == 0 else { throw PrivatePostgresError("psql: \(output.text.lastLines)") }
         return output.text
     }
 

@@ -11,3 +11,8 @@ package struct PrivatePostgresError: Error, Sendable, Hashable, CustomStringConv
         PrivatePostgresError("\(what) \(path): \(String(cString: strerror(code)))")
     }
 }
+
+extension String {
+    /// The end of what a program said, on one line.
+    var lastLines: String { split(separator: "\n").suffix(3).joined(separator: "; ") }
+}

@@ -16,11 +16,13 @@ struct ServerBinaries: Sendable, Hashable {
         if let majorVersion {
             if let match = found.first(where: { $0.majorVersion == majorVersion }) { return match }
             throw PrivatePostgresError(
-                "the private cluster was made by PostgreSQL \(majorVersion), which is not installed: apt-get install postgresql-\(majorVersion)")
+                "the private cluster needs PostgreSQL \(majorVersion): apt-get install postgresql-\(majorVersion)"
+            )
         }
         if let newest = found.max(by: { $0.majorVersion < $1.majorVersion }) { return newest }
         throw PrivatePostgresError(
-            "no PostgreSQL server (\(majorVersionMin) or newer) in /usr/lib/postgresql or PATH: apt-get install postgresql")
+            "no PostgreSQL server of version \(majorVersionMin) or newer is installed: apt-get install postgresql"
+        )
     }
 
     /// Debian's and Red Hat's directories, then those of PATH.
@@ -59,7 +61,8 @@ struct ServerBinaries: Sendable, Hashable {
         defer { closedir(handle) }
         var names: [String] = []
         while let entry = readdir(handle) {
-            names.append(withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
+            names.append(
+                withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
         }
         return names
     }

@@ -24,9 +24,11 @@ package final class TemporaryCluster: Sendable {
         guard chown(home, owner.user, owner.group) == 0 else { throw PrivatePostgresError.system("chown", home, errno) }
         let binaries = try ServerBinaries.find(majorVersion: nil)
         cluster = PrivatePostgres(
-            layout: ClusterLayout(home: home), owner: owner, options: options, logger: Logger(label: "cluster") { _ in SwiftLogNoOpLogHandler() })
+            layout: ClusterLayout(home: home), owner: owner, options: options,
+            logger: Logger(label: "cluster") { _ in SwiftLogNoOpLogHandler() })
         let (program, arguments) = owner.command(
-            "/bin/sh", ["-c", "read line; \"$0\" -D \"$1/data\" -m immediate stop; rm -rf \"$1\"", binaries.path("pg_ctl"), home])
+            "/bin/sh",
+            ["-c", "read line; \"$0\" -D \"$1/data\" -m immediate stop; rm -rf \"$1\"", binaries.path("pg_ctl"), home])
         watch = try ChildProcess.spawnWatching(program, arguments)
         try await cluster.start()
     }

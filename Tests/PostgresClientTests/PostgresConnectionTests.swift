@@ -8,7 +8,9 @@ import Testing
         let configuration = try await Server.configuration(settings: [("plan_cache_mode", "force_generic_plan")])
         let connection = try await PostgresConnection.connect(configuration)
         let names = ["plan_cache_mode", "client_encoding", "standard_conforming_strings", "application_name"]
-        let row = try await connection.query("SELECT \(names.map { "current_setting('\($0)')" }.joined(separator: ", "))").one()
+        let row = try await connection.query(
+            "SELECT \(names.map { "current_setting('\($0)')" }.joined(separator: ", "))"
+        ).one()
         #expect(try names.indices.map { try row.text($0) } == ["force_generic_plan", "UTF8", "on", "zenrent-gateway"])
         #expect(await connection.serverVersion >= 15_00_00)
     }
@@ -17,7 +19,9 @@ import Testing
     func scripts() async throws {
         let connection = try await Server.connectToScratchSchema()
         try await connection.execute("CREATE TABLE t (v int); INSERT INTO t VALUES (1), (2);")
-        await #expect(throws: PostgresError.self) { try await connection.execute("INSERT INTO t VALUES (3); SELECT 1/0") }
+        await #expect(throws: PostgresError.self) {
+            try await connection.execute("INSERT INTO t VALUES (3); SELECT 1/0")
+        }
         let rows = try await connection.query("SELECT v FROM t ORDER BY v")
         #expect(try rows.map { try $0.int32(0) } == [1, 2])
         #expect(try await connection.query("DELETE FROM t").affected == 2)
@@ -66,7 +70,8 @@ import Testing
             defer { kill(process, SIGCONT) }
             let error = await #expect(throws: PostgresError.self) {
                 try await connection.query(
-                    "SELECT length($1::bytea)", [.bytea([UInt8](repeating: 0, count: bytes))], timeout: .milliseconds(50))
+                    "SELECT length($1::bytea)", [.bytea([UInt8](repeating: 0, count: bytes))],
+                    timeout: .milliseconds(50))
             }
             #expect(error?.code == .connectionLost)
         }

@@ -2,11 +2,16 @@ import PostgresClient
 import Testing
 
 @Suite struct PostgresCopyTests {
-    @Test("hands over every row, in order, in pieces of the size asked for", arguments: [0, 1, 999, 1000, 1001, 50_000])
+    @Test(
+        "hands over every row, in order, in pieces of the size asked for", arguments: [0, 1, 999, 1000, 1001, 50_000])
     func everyRow(_ count: Int) async throws {
         let connection = try await Server.connect()
         try await connection.startCopy(
-            "COPY (SELECT n::int8, repeat('x', n % 7), CASE WHEN n % 2 = 0 THEN n::int4 END FROM generate_series(1, \(count)) n) TO STDOUT (FORMAT binary)")
+            """
+            COPY (SELECT n::int8, repeat('x', n % 7), CASE WHEN n % 2 = 0 THEN n::int4 END
+                    FROM generate_series(1, \(count)) n) TO STDOUT (FORMAT binary)
+            """
+        )
         var next: Int64 = 1
         while true {
             let rows = try await connection.readCopy(atMost: 1000) { row throws(PostgresError) in
@@ -28,12 +33,14 @@ import Testing
     func types() async throws {
         let connection = try await Server.connect()
         let sql = """
-            COPY (SELECT '00000000-0000-0001-0000-000000000002'::uuid, '2026-03-01'::date, true, '1970-01-01 00:00:01Z'::timestamptz,
-                         NULL::uuid, NULL::date) TO STDOUT (FORMAT binary)
+            COPY (SELECT '00000000-0000-0001-0000-000000000002'::uuid, '2026-03-01'::date, true,
+                         '1970-01-01 00:00:01Z'::timestamptz, NULL::uuid, NULL::date) TO STDOUT (FORMAT binary)
             """
         try await connection.startCopy(sql)
         let rows = try await connection.readCopy(atMost: 10) { row throws(PostgresError) -> Bool in
-            let (id, day, flag, moment) = (try row.uuid(0), try row.nullableDate(1), try row.bool(2), try row.timestamp(3))
+            let (id, day, flag, moment) = (
+                try row.uuid(0), try row.nullableDate(1), try row.bool(2), try row.timestamp(3)
+            )
             let (noID, noDay) = (try row.nullableUUID(4), try row.nullableDate(5))
             return id == (1, 2) && day == 20_513 && flag && moment == 1_000_000 && noID == nil && noDay == nil
         }
@@ -54,9 +61,12 @@ import Testing
         }
         #expect(missing?.sqlState == "42P01")
         #expect(connection.phase == .idle)
-        try await connection.startCopy("COPY (SELECT 1 / (1000 - n) FROM generate_series(1, 2000) n) TO STDOUT (FORMAT binary)")
+        try await connection.startCopy(
+            "COPY (SELECT 1 / (1000 - n) FROM generate_series(1, 2000) n) TO STDOUT (FORMAT binary)")
         let broken = await #expect(throws: PostgresError.self) {
-            while try await connection.readCopy(atMost: 100, { row throws(PostgresError) in try row.int64(0) }).isEmpty == false {}
+            while try await connection.readCopy(atMost: 100, { row throws(PostgresError) in try row.int64(0) }).isEmpty
+                == false
+            {}
         }
         #expect(broken?.sqlState == "22012")
     }

@@ -13,7 +13,8 @@ import Testing
     func hidesValues(_ sql: String) async throws {
         let connection = try await Server.connectToScratchSchema()
         try await connection.execute("CREATE TABLE guarded (v text UNIQUE CONSTRAINT is_short CHECK (length(v) < 10))")
-        let error = try #require(await #expect(throws: PostgresError.self) { try await connection.query(sql, [.text(Self.secret)]) })
+        let error = try #require(
+            await #expect(throws: PostgresError.self) { try await connection.query(sql, [.text(Self.secret)]) })
         #expect(error.code == .server)
         #expect(!error.description.contains(Self.secret))
         #expect(!error.description.contains("(v)="))
@@ -41,7 +42,8 @@ import Testing
             ("INSERT INTO nowhere VALUES ($1)", .text(""), "42P01", false),
         ]
         for (sql, value, state, isData) in table {
-            let error = try #require(await #expect(throws: PostgresError.self) { try await connection.query(sql, [value]) })
+            let error = try #require(
+                await #expect(throws: PostgresError.self) { try await connection.query(sql, [value]) })
             #expect(error.sqlState == state, "\(sql)")
             #expect(error.isDataError == isData, "\(sql)")
             #expect(error.metricLabel == "sqlstate_class_\(state.prefix(2))")
@@ -50,8 +52,10 @@ import Testing
 
     @Test("says that no server is there, without the password")
     func noServer() async throws {
-        let configuration = PostgresConfiguration("postgresql://somebody:\(Self.secret)@127.0.0.1:1/nowhere", connectTimeoutSeconds: 2)
-        let error = try #require(await #expect(throws: PostgresError.self) { try await PostgresConnection.connect(configuration) })
+        let configuration = PostgresConfiguration(
+            "postgresql://somebody:\(Self.secret)@127.0.0.1:1/nowhere", connectTimeoutSeconds: 2)
+        let error = try #require(
+            await #expect(throws: PostgresError.self) { try await PostgresConnection.connect(configuration) })
         #expect(error.code == .connectFailed)
         #expect(!error.description.contains(Self.secret))
         #expect(!error.description.contains("\n"))

@@ -1,5 +1,6 @@
-@testable import PostgresClient
 import Testing
+
+@testable import PostgresClient
 
 @Suite struct PostgresPoolTests {
     static func pool(_ limits: PostgresPool.Limits) async throws -> PostgresPool {
@@ -24,9 +25,28 @@ import Testing
         #expect(error?.code == .poolClosed)
     }
 
+    @Test("lends a connection to one caller at a time")
+    func exclusive() async throws {
+        let pool = try await Self.pool(.init(connectionsMax: 2))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<40 {
+                group.addTask {
+                    let seen = try await pool.withConnection { connection throws(PostgresError) in
+                        _ = try await connection.query("SELECT set_config('test.holder', '\(number)', false)")
+                        for _ in 0..<5 { await Task.yield() }
+                        return try await connection.query("SELECT current_setting('test.holder')").one().text(0)
+                    }
+                    #expect(seen == "\(number)")
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
     enum Spoiling: CaseIterable { case beganTransaction, closed, startedCopy }
 
-    @Test("a connection that comes back inside a transaction, or broken, is not lent again", arguments: Spoiling.allCases)
+    @Test(
+        "a connection that comes back inside a transaction, or broken, is not lent again", arguments: Spoiling.allCases)
     func discards(_ spoiling: Spoiling) async throws {
         let pool = try await Self.pool(.init(connectionsMax: 1))
         let first = try await pool.withConnection { connection throws(PostgresError) in
@@ -87,7 +107,9 @@ import Testing
         await withTaskGroup(of: PostgresError.Code?.self) { group in
             for _ in 0..<8 {
                 group.addTask {
-                    do throws(PostgresError) { _ = try await pool.withConnection(Self.process) } catch { return error.code }
+                    do throws(PostgresError) { _ = try await pool.withConnection(Self.process) } catch {
+                        return error.code
+                    }
                     return nil
                 }
             }
@@ -98,10 +120,14 @@ import Testing
 }
 
 @Suite struct PoolStateTests {
-    @Test("never passes its limits, leaves nobody waiting beside a free connection, and serves in order", arguments: 0..<50 as Range<UInt64>)
+    @Test(
+        "never passes its limits, leaves nobody waiting beside a free connection, and serves in order",
+        arguments: 0..<50 as Range<UInt64>)
     func randomWalk(_ seed: UInt64) {
         var random = SplitMix(state: seed)
-        let (connectionsMax, waitersMax) = (Int.random(in: 1...4, using: &random), Int.random(in: 0...5, using: &random))
+        let (connectionsMax, waitersMax) = (
+            Int.random(in: 1...4, using: &random), Int.random(in: 0...5, using: &random)
+        )
         var pool = PoolState<Int, UInt64>(connectionsMax: connectionsMax, waitersMax: waitersMax)
         var lent: [Int] = []
         var opening = 0
@@ -143,7 +169,8 @@ import Testing
             default: break
             }
             let usage = pool.usage
-            #expect(pool.standing <= connectionsMax && usage.waiting == line.count && usage.lent == lent.count + opening)
+            #expect(
+                pool.standing <= connectionsMax && usage.waiting == line.count && usage.lent == lent.count + opening)
             #expect(line.isEmpty || (usage.idle == 0 && pool.standing == connectionsMax))
         }
     }

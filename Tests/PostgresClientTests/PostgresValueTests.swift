@@ -22,7 +22,9 @@ import Testing
             text: "0192f1a0-1234-7abc-8def-001122334455"),
         Case(value: .timestamp(microseconds: 0), type: "timestamptz", text: "1970-01-01 00:00:00+00"),
         Case(value: .timestamp(microseconds: -1), type: "timestamptz", text: "1969-12-31 23:59:59.999999+00"),
-        Case(value: .timestamp(microseconds: 1_772_357_400_000_001), type: "timestamptz", text: "2026-03-01 09:30:00.000001+00"),
+        Case(
+            value: .timestamp(microseconds: 1_772_357_400_000_001), type: "timestamptz",
+            text: "2026-03-01 09:30:00.000001+00"),
         Case(value: .date(daysSince1970: 20_513), type: "date", text: "2026-03-01"),
         Case(value: .json(#"{"a": 1}"#), type: "json", text: #"{"a": 1}"#),
         Case(value: .jsonb(#"{"a":1}"#), type: "jsonb", text: #"{"a": 1}"#),
@@ -60,7 +62,9 @@ import Testing
         #expect(try row.text(8) == #"["x"]"#)
     }
 
-    @Test("refuses a moment the server cannot hold, instead of making it an infinity", arguments: [Int64.min, Int64.min + 1])
+    @Test(
+        "refuses a moment the server cannot hold, instead of making it an infinity",
+        arguments: [Int64.min, Int64.min + 1])
     func extremes(_ microseconds: Int64) async throws {
         let connection = try await Server.connect()
         let error = await #expect(throws: PostgresError.self) {
@@ -77,7 +81,8 @@ import Testing
         let attempts: [(String, () throws -> Void)] = [
             ("uuid of int8", { _ = try row.uuid(0) }), ("int4 of int8", { _ = try row.int32(0) }),
             ("NULL", { _ = try row.text(1) }), ("infinity", { _ = try row.timestamp(2) }),
-            ("numeric", { _ = try row.text(3) }), ("column 4", { _ = try row.text(4) }), ("column -1", { _ = try row.isNull(-1) }),
+            ("numeric", { _ = try row.text(3) }), ("column 4", { _ = try row.text(4) }),
+            ("column -1", { _ = try row.isNull(-1) }),
         ]
         for (name, attempt) in attempts {
             let error = #expect(throws: PostgresError.self, "\(name)") { try attempt() }
@@ -126,7 +131,8 @@ import Testing
         let connection = try await Server.connect()
         var texts = PostgresArrayBuilder(.text)
         func read() async throws -> [String?] {
-            let rows = try await connection.query("SELECT u FROM unnest($1::text[]) WITH ORDINALITY x(u, n) ORDER BY n", [texts.value])
+            let rows = try await connection.query(
+                "SELECT u FROM unnest($1::text[]) WITH ORDINALITY x(u, n) ORDER BY n", [texts.value])
             return try rows.map { try $0.nullableText(0) }
         }
         #expect(try await read() == [])

@@ -38,17 +38,21 @@ import Testing
             cursor = page.next
         } while cursor != nil
         #expect(seen.count == 21 && Set(seen.map(\.id)).count == 21)
-        #expect(seen.map { PageCursor(at: $0.sentAt, id: $0.id) } == seen.map { PageCursor(at: $0.sentAt, id: $0.id) }.sorted {
-            ($0.at, $0.id) > ($1.at, $1.id)
-        })
+        #expect(
+            seen.map { PageCursor(at: $0.sentAt, id: $0.id) }
+                == seen.map { PageCursor(at: $0.sentAt, id: $0.id) }.sorted {
+                    ($0.at, $0.id) > ($1.at, $1.id)
+                })
         #expect(seen.allSatisfy { $0.direction == "incoming" && $0.status == "received" })
     }
 
     @Test("a page of conversations ends where the next begins")
     func conversationPages() async throws {
         let world = try await ConversationWorld()
-        let first = try await world.store.conversations(for: ConversationWorld.ann, page: PageRequest(limit: 1, cursor: nil))
-        let second = try await world.store.conversations(for: ConversationWorld.ann, page: PageRequest(limit: 1, cursor: first.next))
+        let first = try await world.store.conversations(
+            for: ConversationWorld.ann, page: PageRequest(limit: 1, cursor: nil))
+        let second = try await world.store.conversations(
+            for: ConversationWorld.ann, page: PageRequest(limit: 1, cursor: first.next))
         #expect(first.items.count == 1 && second.items.count == 1 && first.items != second.items)
         #expect(second.next == nil)
     }
@@ -57,10 +61,13 @@ import Testing
     func reply() async throws {
         let world = try await ConversationWorld()
         let thread = try #require(await world.conversation(of: ConversationWorld.ann, tenant: "Tess"))
-        let receipt = try await world.store.reply(world.reply("On my way.", in: thread.id, quoting: "tess-1"), for: ConversationWorld.ann)
+        let receipt = try await world.store.reply(
+            world.reply("On my way.", in: thread.id, quoting: "tess-1"), for: ConversationWorld.ann)
         #expect(!receipt.isReplay)
         #expect(receipt.message.signature == "From Ann via ZenRent: " && receipt.message.body == "On my way.")
-        #expect(receipt.message.direction == "outgoing" && receipt.message.status == "queued" && receipt.message.quotedMessageID == "tess-1")
+        #expect(
+            receipt.message.direction == "outgoing" && receipt.message.status == "queued"
+                && receipt.message.quotedMessageID == "tess-1")
         let shown = try await world.store.messages(in: thread.id, for: ConversationWorld.ann, page: Self.page).items
         #expect(shown.contains(receipt.message))
         #expect(try await world.world.owner.query("SELECT 1 FROM gateway.outbox WHERE kind = 'meta_send'").count == 1)
@@ -74,7 +81,8 @@ import Testing
         let again = try await world.store.reply(world.reply("Yes", in: thread.id, key: "k"), for: ConversationWorld.ann)
         #expect(again.isReplay && again.message == first.message)
         await #expect(throws: ConversationError.idempotencyMismatch) {
-            try await world.store.reply(world.reply("No", in: thread.id, key: "k", hash: [2]), for: ConversationWorld.ann)
+            try await world.store.reply(
+                world.reply("No", in: thread.id, key: "k", hash: [2]), for: ConversationWorld.ann)
         }
         #expect(try await world.world.owner.query("SELECT 1 FROM gateway.outbox WHERE kind = 'meta_send'").count == 1)
         let bobs = try #require(await world.conversation(of: ConversationWorld.bob, tenant: "Tim"))
@@ -94,20 +102,27 @@ import Testing
             } catch { return error }
         }
         #expect(await refusal(String(repeating: "🏠", count: 2045)) == .textTooLong(units: 4112, max: 4096))
-        try await owner.execute("UPDATE gateway.whatsapp_conversations SET status = 'blocked' WHERE id = '\(thread.id)'")
+        try await owner.execute(
+            "UPDATE gateway.whatsapp_conversations SET status = 'blocked' WHERE id = '\(thread.id)'")
         #expect(await refusal() == .conversationBlocked)
         try await owner.execute("UPDATE gateway.whatsapp_conversations SET status = 'active' WHERE id = '\(thread.id)'")
         try await owner.execute("UPDATE gateway.endpoints SET status = 'disconnected'")
         #expect(await refusal() == .cannotSend)
         try await owner.execute("UPDATE gateway.endpoints SET status = 'connected'")
-        try await owner.execute("UPDATE gateway.whatsapp_conversations SET last_inbound_at = '2025-01-02 00:00:00Z' WHERE id = '\(thread.id)'")
+        try await owner.execute(
+            """
+            UPDATE gateway.whatsapp_conversations SET last_inbound_at = '2025-01-02 00:00:00Z'
+             WHERE id = '\(thread.id)'
+            """
+        )
         #expect(await refusal() == .windowClosed(lastInboundAt: Timestamp(seconds: 1_735_776_000)))
         #expect(try await owner.query("SELECT 1 FROM gateway.outbox WHERE kind = 'meta_send'").isEmpty)
     }
 
     @Test("a database that is away is unavailable, with the reason")
     func away() async throws {
-        let pool = PostgresPool(PostgresConfiguration("host=127.0.0.1 port=1", connectTimeoutSeconds: 2), limits: .init(connectionsMax: 1))
+        let pool = PostgresPool(
+            PostgresConfiguration("host=127.0.0.1 port=1", connectTimeoutSeconds: 2), limits: .init(connectionsMax: 1))
         let error = await #expect(throws: ConversationError.self) {
             _ = try await PostgresConversationStore(pool).conversations(for: ConversationWorld.ann, page: Self.page)
         }

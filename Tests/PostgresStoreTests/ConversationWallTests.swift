@@ -30,7 +30,9 @@ import Testing
     func everyTable() async throws {
         let world = try await ConversationWorld()
         _ = try await world.store.reply(
-            world.reply("signed-by-ann", in: try #require(await world.conversation(of: ConversationWorld.ann, tenant: "Tom")).id),
+            world.reply(
+                "signed-by-ann", in: try #require(await world.conversation(of: ConversationWorld.ann, tenant: "Tom")).id
+            ),
             for: ConversationWorld.ann)
         let relations = try await world.world.owner.query(
             """
@@ -41,7 +43,10 @@ import Testing
         ).map { try $0.text(0) }
         #expect(relations.count > 40)
         let secrets: [(Principal, [String])] = [
-            (ConversationWorld.bob, ["for-ann-only", "signed-by-ann", "the tap drips", "Tess", "\(RecorderWorld.ann)"]),
+            (
+                ConversationWorld.bob,
+                ["for-ann-only", "signed-by-ann", "the tap drips", "Tess", "\(RecorderWorld.ann)"]
+            ),
             (ConversationWorld.ann, ["for-bob-only", "Tim", "\(RecorderWorld.bob)"]),
             (ConversationWorld.nobody, ["for-", "Tess", "Tim", "\(RecorderWorld.ann)", "\(RecorderWorld.bob)"]),
         ]
@@ -75,7 +80,8 @@ import Testing
             #expect(touched == nil || touched == 0, "\(attempt)")
         }
         let status = try await world.world.owner.query(
-            "SELECT status FROM gateway.whatsapp_conversations WHERE id = $1", [.id(bobs.id)]).one()
+            "SELECT status FROM gateway.whatsapp_conversations WHERE id = $1", [.id(bobs.id)]
+        ).one()
         #expect(try status.text(0) == "active")
     }
 
@@ -91,7 +97,8 @@ import Testing
             await #expect(throws: ConversationError.notFound) {
                 _ = try await world.store.reply(world.reply("x", in: RecorderWorld.bob), for: ConversationWorld.ann)
             }
-        case .broken: await #expect(throws: PostgresError.self) { try await world.raw("SELECT 1/0", as: ConversationWorld.ann) }
+        case .broken:
+            await #expect(throws: PostgresError.self) { try await world.raw("SELECT 1/0", as: ConversationWorld.ann) }
         case .cancelled:
             let request = Task { try await world.raw("SELECT pg_sleep(0.05)", as: ConversationWorld.ann) }
             while world.pool.usage.lent == 0 { await Task.yield() }
@@ -101,11 +108,15 @@ import Testing
         #expect(try await world.serverProcess() == before)
         let row = try await world.pool.withConnection { connection async throws(PostgresError) in
             try await connection.query(
-                "SELECT current_user::text, coalesce(current_setting('request.jwt.claims', true), ''), coalesce(auth.uid()::text, '')"
+                """
+                SELECT current_user::text, coalesce(current_setting('request.jwt.claims', true), ''),
+                       coalesce(auth.uid()::text, '')
+                """
             ).one()
         }
         #expect(try [row.text(0), row.text(1), row.text(2)] == [RecorderWorld.login, "", ""])
-        let tenants = try await world.store.conversations(for: ConversationWorld.bob, page: Self.page).items.map(\.tenantName)
+        let tenants = try await world.store.conversations(for: ConversationWorld.bob, page: Self.page).items.map(
+            \.tenantName)
         #expect(tenants == ["Tim"])
     }
 
@@ -116,7 +127,8 @@ import Testing
             for index in 0..<60 {
                 let principal = index % 2 == 0 ? ConversationWorld.ann : ConversationWorld.bob
                 group.addTask {
-                    let names = try await world.store.conversations(for: principal, page: Self.page).items.map(\.tenantName)
+                    let names = try await world.store.conversations(for: principal, page: Self.page).items.map(
+                        \.tenantName)
                     #expect(Set(names) == (index % 2 == 0 ? ["Tess", "Tom"] : ["Tim"]))
                 }
             }
@@ -130,7 +142,9 @@ extension ConversationWorld {
     @discardableResult
     func raw(_ sql: String, as principal: Principal) async throws(PostgresError) -> PostgresRows {
         let identity = TransactionIdentity(role: "authenticated", claimsJSON: principal.claimsJSON)
-        return try await pool.withTransaction(as: identity) { connection throws(PostgresError) in try connection.query(sql) }
+        return try await pool.withTransaction(as: identity) { connection throws(PostgresError) in
+            try connection.query(sql)
+        }
     }
 
     /// All a landlord may read of a relation, as text; `nil` where they may read nothing of it.
@@ -144,8 +158,10 @@ extension ConversationWorld {
         ).one().text(0)
         guard !columns.isEmpty else { return nil }
         do {
-            return try await raw("SELECT coalesce(string_agg(concat_ws(' ', \(columns)), ' '), '') FROM \(relation)", as: principal)
-                .one().text(0)
+            return try await raw(
+                "SELECT coalesce(string_agg(concat_ws(' ', \(columns)), ' '), '') FROM \(relation)", as: principal
+            )
+            .one().text(0)
         } catch {
             guard error.sqlState == "42501" else { throw error }
             return nil

@@ -3,8 +3,8 @@ import Messaging
 import PostgresClient
 import PostgresStore
 
-/// A `RecorderWorld` in which tenants have written: Tess and Tom to Ann, Tom's number also to Bob as Tim. Landlords' requests
-/// share one pooled connection, so that anything one leaves behind meets the next.
+/// A `RecorderWorld` in which tenants have written: Tess and Tom to Ann, Tom's number also to Bob as Tim. Landlords'
+/// requests share one pooled connection, so that anything one leaves behind meets the next.
 struct ConversationWorld {
     let world: RecorderWorld
     let pool: PostgresPool
@@ -30,16 +30,20 @@ struct ConversationWorld {
     }
 
     func conversation(of principal: Principal, tenant: String) async throws -> ConversationSummary? {
-        try await store.conversations(for: principal, page: PageRequest(limit: 50, cursor: nil)).items.first { $0.tenantName == tenant }
+        try await store.conversations(for: principal, page: PageRequest(limit: 50, cursor: nil)).items.first {
+            $0.tenantName == tenant
+        }
     }
 
     func reply(
-        _ text: String, in conversation: UniqueID, key: String? = nil, hash: [UInt8] = [1], quoting quoted: String? = nil
+        _ text: String, in conversation: UniqueID, key: String? = nil, hash: [UInt8] = [1],
+        quoting quoted: String? = nil
     ) -> Reply {
         var generator = SystemRandomNumberGenerator()
         return Reply(
             conversationID: conversation,
-            reference: MessageReference(id: .make(at: RecorderWorld.clock, using: &generator), sentAt: RecorderWorld.clock),
+            reference: MessageReference(
+                id: .make(at: RecorderWorld.clock, using: &generator), sentAt: RecorderWorld.clock),
             text: text, signatureTemplate: .standard, quotedMessageID: quoted,
             idempotency: key.map { IdempotencyKey(key: $0, route: "POST /reply", requestHash: hash) })
     }

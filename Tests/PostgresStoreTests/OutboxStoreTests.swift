@@ -19,7 +19,8 @@ import Testing
 
         @discardableResult
         func reply(_ text: String, quoting quoted: String? = nil) async throws -> UniqueID {
-            try await world.store.reply(world.reply(text, in: thread.id, quoting: quoted), for: ConversationWorld.ann).message.id
+            try await world.store.reply(world.reply(text, in: thread.id, quoting: quoted), for: ConversationWorld.ann)
+                .message.id
         }
 
         func claim(_ limit: Int = 10, leaseSeconds: Int = 60) async throws -> [OutboxJob] {
@@ -34,7 +35,8 @@ import Testing
 
         /// As if the time a job waits for had come.
         func letTimePass() async throws {
-            try await world.world.owner.execute("UPDATE gateway.outbox SET next_attempt_at = now() - interval '1 second'")
+            try await world.world.owner.execute(
+                "UPDATE gateway.outbox SET next_attempt_at = now() - interval '1 second'")
         }
     }
 
@@ -95,7 +97,8 @@ import Testing
         #expect(try await queue.store.sweep() == 0)
     }
 
-    @Test("a job whose worker vanished is uncertain, and what that worker says later about a lost lease changes nothing")
+    @Test(
+        "a job whose worker vanished is uncertain, and what that worker says later about a lost lease changes nothing")
     func vanished() async throws {
         let queue = try await Queue()
         let id = try await queue.reply("one")
@@ -114,7 +117,8 @@ import Testing
         let queue = try await Queue()
         try await queue.world.world.owner.execute(
             """
-            INSERT INTO gateway.outbox (kind, idempotency_key, payload) SELECT 'meta_send', 'k' || n, '{}' FROM generate_series(1, 200) n
+            INSERT INTO gateway.outbox (kind, idempotency_key, payload)
+              SELECT 'meta_send', 'k' || n, '{}' FROM generate_series(1, 200) n
             """)
         let ids = try await withThrowingTaskGroup(of: [Int64].self) { group in
             for _ in 0..<4 {

@@ -38,19 +38,25 @@ import Testing
     @Test("loads every lease, landlord, identity, endpoint and setting, the routes first")
     func fullLoad() async throws {
         let world = try await RecorderWorld()
-        try await world.record([world.message("w1", from: RecorderWorld.tess, account: "US.tess", RecorderWorld.toTess)])
+        try await world.record([world.message("w1", from: RecorderWorld.tess, account: "US.tess", RecorderWorld.toTess)]
+        )
         try await world.owner.execute("UPDATE gateway.settings SET value = '45' WHERE key = 'lease_grace_days'")
         let picture = try await Self.load(PostgresRouteSource(world.configuration))
 
         #expect(picture.kinds == ["routes", "landlords", "identities", "endpoints", "settings"])
-        #expect(Set(picture.routes.map(\.leaseID)) == [RecorderWorld.tessLease, RecorderWorld.tomLease, RecorderWorld.timLease])
+        #expect(
+            Set(picture.routes.map(\.leaseID)) == [
+                RecorderWorld.tessLease, RecorderWorld.tomLease, RecorderWorld.timLease,
+            ])
         let tess = try #require(picture.routes.first { $0.leaseID == RecorderWorld.tessLease })
         #expect(tess.key == Self.tessKey && tess.landlordID == RecorderWorld.ann && tess.isActive)
         #expect(tess.validFrom == CalendarDay(year: 2025, month: 1, day: 1) && tess.validUntil == nil)
         #expect(picture.landlords.map(\.name).compactMap { $0 }.sorted() == ["Ann", "Bob"])
         #expect(picture.landlords.first { $0.id == RecorderWorld.bob }?.isEnabled == false)
         let link = try #require(picture.identities.first { $0.value == "US.tess" })
-        #expect(link.kind == .businessScopedID && link.scope == "PF" && link.routeKey == Self.tessKey && link.movedAt == nil)
+        #expect(
+            link.kind == .businessScopedID && link.scope == "PF" && link.routeKey == Self.tessKey && link.movedAt == nil
+        )
         #expect(picture.endpoints == [world.endpoint])
         #expect(picture.settings == RouteSettings(leaseGraceDays: 45, conversationOutlivesLease: true))
     }

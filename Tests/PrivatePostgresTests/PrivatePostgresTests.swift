@@ -13,7 +13,8 @@ import Testing
         let owner = try ClusterOwner.current()
         let home = "/tmp/zenrent-private-\(UInt64.random(in: 0 ... .max))"
         let cluster = PrivatePostgres(
-            layout: ClusterLayout(home: home), owner: owner, options: .init(durability: .none, sharedBuffersMegabytes: 16),
+            layout: ClusterLayout(home: home), owner: owner,
+            options: .init(durability: .none, sharedBuffersMegabytes: 16),
             logger: quiet)
         let outcome: Result<Void, any Error>
         do { outcome = .success(try await body(cluster)) } catch { outcome = .failure(error) }
@@ -38,7 +39,10 @@ import Testing
             let connection = try await PostgresConnection.connect(
                 PostgresConfiguration(cluster.connectionString(user: "worker", database: "things")))
             let row = try await connection.query(
-                "SELECT current_setting('server_encoding'), datcollate, rolsuper, current_setting('listen_addresses') FROM pg_database, pg_roles WHERE datname = 'things' AND rolname = 'worker'"
+                """
+                SELECT current_setting('server_encoding'), datcollate, rolsuper, current_setting('listen_addresses')
+                  FROM pg_database, pg_roles WHERE datname = 'things' AND rolname = 'worker'
+                """
             ).one()
             #expect(try row.text(0) == "UTF8")
             #expect(try row.text(1) == "C")
@@ -48,7 +52,9 @@ import Testing
             try await cluster.stop()
             try await cluster.stop()
             #expect(try await cluster.start() == .started)
-            #expect(try await cluster.sql("SELECT count(*) FROM pg_database WHERE datname = 'things'", database: "postgres") == "1\n")
+            #expect(
+                try await cluster.sql("SELECT count(*) FROM pg_database WHERE datname = 'things'", database: "postgres")
+                    == "1\n")
         }
     }
 
@@ -122,7 +128,9 @@ import Testing
 
     @Test("lives in the data directory, or, for root, under /var/lib/zenrent-gateway with a name of its own")
     func homes() throws {
-        #expect(try ClusterLayout.resident(dataDirectory: "/srv/x/./y/../var/", owner: Self.ourselves).home == "/srv/x/var/postgres")
+        #expect(
+            try ClusterLayout.resident(dataDirectory: "/srv/x/./y/../var/", owner: Self.ourselves).home
+                == "/srv/x/var/postgres")
         let root = try ClusterLayout.resident(dataDirectory: "/root/a/var", owner: Self.other).home
         #expect(root.hasPrefix("/var/lib/zenrent-gateway/postgres-"))
         #expect(try ClusterLayout.resident(dataDirectory: "/root/b/var", owner: Self.other).home != root)
@@ -154,7 +162,8 @@ import Testing
         }
         #expect(Set(names).count == 3)
         for name in names {
-            let connection = try await PostgresConnection.connect(PostgresConfiguration(cluster.connectionString(database: name)))
+            let connection = try await PostgresConnection.connect(
+                PostgresConfiguration(cluster.connectionString(database: name)))
             #expect(try await connection.query("SELECT v FROM t").count == 1)
         }
     }

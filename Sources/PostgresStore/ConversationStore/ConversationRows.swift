@@ -4,8 +4,8 @@ import PostgresClient
 
 /// What landlords are shown, column by column.
 enum ConversationRows {
-    /// $1 limit, $2 and $3 where the last page ended. The window belongs to the person and the number, so it may have been
-    /// opened by an exchange the landlord cannot see: a function of the database answers for the page's threads.
+    /// $1 limit, $2 and $3 where the last page ended. The window belongs to the person and the number, so it may have
+    /// been opened by an exchange the landlord cannot see: a function of the database answers for the page's threads.
     static let conversations = PostgresStatement(
         name: "conversations",
         sql: """
@@ -22,7 +22,8 @@ enum ConversationRows {
               LEFT JOIN LATERAL (
                 SELECT x.tenant_name, x.property_address FROM gateway.routes x
                  WHERE x.tenant_id = c.tenant_id AND x.landlord_id = c.landlord_id
-                 ORDER BY (x.property_id IS NOT DISTINCT FROM c.property_id) DESC, x.valid_from DESC NULLS LAST, x.lease_id
+                 ORDER BY (x.property_id IS NOT DISTINCT FROM c.property_id) DESC, x.valid_from DESC NULLS LAST,
+                          x.lease_id
                  LIMIT 1) r ON true
              ORDER BY c.last_message_at DESC, c.id DESC
             """)
@@ -36,8 +37,8 @@ enum ConversationRows {
                routing_status::text, outcome, error_code, error_detail, sent_at, delivered_at, read_at, failed_at
         """
 
-    /// $1 limit, $2 and $3 where the last page ended, $4 conversation. The bare comparison of `sent_at` lets the months after
-    /// it be left out.
+    /// $1 limit, $2 and $3 where the last page ended, $4 conversation. The bare comparison of `sent_at` lets the months
+    /// after it be left out.
     static let messages = PostgresStatement(
         name: "thread_messages",
         sql: """
@@ -71,7 +72,8 @@ enum ConversationRows {
             id: try row.id(0), conversationID: try row.id(1), direction: try row.text(2), type: try row.text(3),
             body: try row.nullableText(4), signature: try row.nullableText(5), quotedMessageID: try row.nullableText(6),
             providerID: try row.nullableText(7), status: try row.text(8), routingStatus: try row.text(9),
-            outcome: try row.nullableText(10), errorCode: try row.nullableInt32(11), errorDetail: try row.nullableText(12),
+            outcome: try row.nullableText(10), errorCode: try row.nullableInt32(11),
+            errorDetail: try row.nullableText(12),
             sentAt: try row.time(13), deliveredAt: try row.nullableTime(14), readAt: try row.nullableTime(15),
             failedAt: try row.nullableTime(16))
     }

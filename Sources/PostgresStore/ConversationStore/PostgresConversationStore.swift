@@ -14,7 +14,8 @@ package struct PostgresConversationStore: ConversationStore {
         for principal: Principal, page: PageRequest
     ) async throws(ConversationError) -> Page<ConversationSummary> {
         let rows = try await asLandlord(principal) { connection throws(PostgresError) in
-            try connection.query(ConversationRows.conversations, Self.parameters(page)).map { row throws(PostgresError) in
+            try connection.query(ConversationRows.conversations, Self.parameters(page)).map {
+                row throws(PostgresError) in
                 try ConversationRows.summary(row)
             }
         }
@@ -84,7 +85,8 @@ extension ConversationError {
         case "ZR011": self = .cannotSend
         case "ZR012": self = .conversationBlocked
         case "ZR013": self = .recipientOptedOut
-        case "ZR014": self = .textTooLong(units: error.detail.flatMap { Int($0) } ?? 0, max: OutboundMessage.textLengthMax)
+        case "ZR014":
+            self = .textTooLong(units: error.detail.flatMap { Int($0) } ?? 0, max: OutboundMessage.textLengthMax)
         default: self = .unavailable(error.description)
         }
     }

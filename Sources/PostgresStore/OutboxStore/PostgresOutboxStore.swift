@@ -3,7 +3,8 @@ import Messaging
 package import PostgresClient
 import Synchronization
 
-/// The outbox in PostgreSQL. Claims skip what another worker holds; a hint on the channel `gateway_outbox` tells of new jobs.
+/// The outbox in PostgreSQL. Claims skip what another worker holds; a hint on the channel `gateway_outbox` tells of new
+/// jobs.
 package final class PostgresOutboxStore: OutboxStore {
     private let pool: PostgresPool
     private let configuration: PostgresConfiguration
@@ -21,25 +22,29 @@ package final class PostgresOutboxStore: OutboxStore {
             .text(kind.rawValue), .text(worker), .int32(Int32(clamping: limit)), .int32(Int32(clamping: leaseSeconds)),
         ]
         return try await pool.withConnection { connection async throws(PostgresError) in
-            try await connection.query(Self.claimStatement, values).map { row throws(PostgresError) in try Self.job(row) }
+            try await connection.query(Self.claimStatement, values).map { row throws(PostgresError) in try Self.job(row)
+            }
         }
     }
 
     package func accepted(_ job: OutboxJob, providerID: String) async throws {
-        try await call(Self.acceptedStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(providerID)])
+        try await call(
+            Self.acceptedStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(providerID)])
     }
 
     package func refused(_ job: OutboxJob, code: Int32?, error: String, retryAfterMilliseconds: Int64?) async throws {
         try await call(
             Self.failStatement,
             [
-                .int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(error), .int64(retryAfterMilliseconds ?? 0),
+                .int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(error),
+                .int64(retryAfterMilliseconds ?? 0),
                 .bool(retryAfterMilliseconds == nil), PostgresValue(code) { .int32($0) },
             ])
     }
 
     package func uncertain(_ job: OutboxJob, error: String) async throws {
-        try await call(Self.uncertainStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(error)])
+        try await call(
+            Self.uncertainStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(error)])
     }
 
     package func sweep() async throws -> Int {
@@ -82,21 +87,24 @@ package final class PostgresOutboxStore: OutboxStore {
 
     private static func job(_ row: PostgresRow) throws(PostgresError) -> OutboxJob {
         OutboxJob(
-            id: try row.int64(0), attempt: Int(try row.int32(1)), attemptsMax: Int(try row.int32(2)), message: try message(row),
+            id: try row.int64(0), attempt: Int(try row.int32(1)), attemptsMax: Int(try row.int32(2)),
+            message: try message(row),
             permission: try row.nullableText(11) ?? "ok")
     }
 
     /// `nil` when something is missing that a send needs.
     private static func message(_ row: PostgresRow) throws(PostgresError) -> OutboundMessage? {
         guard let id = try row.nullableID(3), let sentAt = try row.nullableTime(4),
-            let kind = try row.nullableText(5).flatMap(EndpointKind.init(rawValue:)), let provider = try row.nullableText(6),
+            let kind = try row.nullableText(5).flatMap(EndpointKind.init(rawValue:)),
+            let provider = try row.nullableText(6),
             let text = try row.nullableText(9)
         else { return nil }
         let phone = try row.nullableInt64(7).flatMap { PhoneNumber(digits: UInt64(clamping: $0)) }
         let account = try row.nullableText(8)
         guard let recipient = phone.map(Recipient.phone) ?? account.map(Recipient.accountID) else { return nil }
         return OutboundMessage(
-            reference: MessageReference(id: id, sentAt: sentAt), endpoint: EndpointReference(kind: kind, providerID: provider),
+            reference: MessageReference(id: id, sentAt: sentAt),
+            endpoint: EndpointReference(kind: kind, providerID: provider),
             recipient: recipient, text: text, quotedMessageID: try row.nullableText(10))
     }
 }
@@ -105,8 +113,8 @@ extension PostgresOutboxStore {
     private static let claimStatement = PostgresStatement(
         name: "outbox_claim",
         sql: """
-            SELECT id, attempt::integer, max_attempts::integer, message_id, sent_at, endpoint_kind, endpoint_provider_id,
-                   recipient_phone, recipient_account, text, quoted_wamid, permission
+            SELECT id, attempt::integer, max_attempts::integer, message_id, sent_at, endpoint_kind,
+                   endpoint_provider_id, recipient_phone, recipient_account, text, quoted_wamid, permission
               FROM gateway.outbox_claim_messages($1::text, $2::text, $3::integer, make_interval(secs => $4::integer))
             """)
     private static let acceptedStatement = PostgresStatement(

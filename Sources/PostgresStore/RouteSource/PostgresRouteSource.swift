@@ -2,8 +2,8 @@ import Messaging
 package import PostgresClient
 package import Routing
 
-/// Routes out of the tables that triggers keep: everything by binary COPY, changes by the change log. Each as one picture,
-/// in a read-only transaction at REPEATABLE READ, on connections of its own, which stay open between the calls.
+/// Routes out of the tables that triggers keep: everything by binary COPY, changes by the change log. Each as one
+/// picture, in a read-only transaction at REPEATABLE READ, on connections of its own, which stay open between calls.
 package struct PostgresRouteSource: RouteSource {
     private let pool: PostgresPool
 
@@ -125,7 +125,8 @@ extension PostgresRouteSource {
         let rows = try await connection.query(
             """
             WITH d AS MATERIALIZED (
-              SELECT DISTINCT landlord_id AS id FROM gateway.route_changes_since($1::text::pg_snapshot) WHERE kind = 'l')
+              SELECT DISTINCT landlord_id AS id FROM gateway.route_changes_since($1::text::pg_snapshot)
+               WHERE kind = 'l')
             SELECT d.id, l.landlord_id IS NOT NULL, l.* FROM d LEFT JOIN LATERAL (
               \(RouteRows.landlords) WHERE landlord_id = d.id) l ON true
             """, [.text(cursor.snapshot)])

@@ -7,11 +7,12 @@ enum RouteRows {
     /// A lease may begin or end at an infinity, which is no day of ours: it becomes one far away.
     static let routes = """
         SELECT phone_key, landlord_id, tenant_id, lease_id, property_id,
-               CASE WHEN valid_from IS NOT NULL THEN least(greatest(valid_from, date '0001-01-01'), date '9999-12-31') END,
-               CASE WHEN valid_until IS NOT NULL THEN least(greatest(valid_until, date '0001-01-01'), date '9999-12-31') END,
+               CASE WHEN valid_from IS NOT NULL THEN least(greatest(valid_from, '0001-01-01'), '9999-12-31') END,
+               CASE WHEN valid_until IS NOT NULL THEN least(greatest(valid_until, '0001-01-01'), '9999-12-31') END,
                lease_status = 'active' AS is_active, learnt_at FROM gateway.routes
         """
-    static let landlords = "SELECT landlord_id, landlord_name, whatsapp_enabled, message_signature FROM gateway.route_landlords"
+    static let landlords =
+        "SELECT landlord_id, landlord_name, whatsapp_enabled, message_signature FROM gateway.route_landlords"
     static let identities = "SELECT kind, scope, value, person_id, route_key, moved_at FROM gateway.identity_feed"
     static let endpoints = "SELECT id, kind, provider_id, owner_id, phone_scope, id_scope FROM gateway.endpoints"
 
