@@ -19,6 +19,7 @@ import Testing
         let outcome: Result<Void, any Error>
         do { outcome = .success(try await body(cluster)) } catch { outcome = .failure(error) }
         try await cluster.stop()
+        chown(home, owner.user, owner.group)
         _ = try await owner.run("/bin/rm", ["-rf", home])
         try outcome.get()
     }
