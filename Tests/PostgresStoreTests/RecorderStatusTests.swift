@@ -102,6 +102,31 @@ import Testing
         #expect(try await world.count("pending_statuses") == 0)
     }
 
+    /// The answer to a send and its first status at once: whichever commits first, neither misses the other.
+    @Test func anAnswerWaitsForAStatusThatIsBeingRecorded() async throws {
+        let world = try await RecorderWorld()
+        let reference = try await Self.queued(in: world)
+        let recording = try await PostgresConnection.connect(world.configuration)
+        let sending = try await PostgresConnection.connect(world.configuration)
+        try await recording.begin()
+        _ = try await recording.query(
+            "SELECT gateway.apply_statuses(ARRAY[$1::uuid], '{wO}', '{delivered}', ARRAY[$2::timestamptz], '{NULL}', '{NULL}', '{NULL}')",
+            [.id(world.endpoint.id), .time(RecorderWorld.clock)])
+        let process = try await sending.query("SELECT pg_backend_pid()").one().int32(0)
+        async let answered = sending.query(
+            "SELECT gateway.message_sent($1::uuid, $2::timestamptz, 'wO')", [.id(reference.id), .time(reference.sentAt)])
+        var isWaiting = false
+        for _ in 0..<10_000 where !isWaiting {
+            isWaiting = try await world.value(
+                "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1", .int32(process)) == "true"
+        }
+        #expect(isWaiting)
+        try await recording.commit()
+        _ = try await answered
+        #expect(try await Self.outgoing(world).status == "delivered")
+        #expect(try await world.count("pending_statuses") == 0)
+    }
+
     @Test func aStatusWithOurIDCompletesASendWhoseAnswerWasLost() async throws {
         let world = try await RecorderWorld()
         let reference = try await Self.queued(in: world)

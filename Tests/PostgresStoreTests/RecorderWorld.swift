@@ -6,6 +6,7 @@ import PostgresClient
 import PostgresStore
 import PrivatePostgres
 import Routing
+import Synchronization
 
 /// A migrated database of its own with two landlords, and a recorder that works in it under a plain login.
 ///
@@ -30,9 +31,13 @@ struct RecorderWorld {
     let endpoint: Endpoint
     let ownerID = UniqueID("90000000-0000-0000-0000-0000000000aa")!
 
+    /// Held as long as the world is used.
+    private let turn: Turn
+
     static let login = "gateway_test"
 
     init() async throws {
+        turn = await Turn.next()
         let cluster = try await TemporaryCluster.shared()
         let name = try await cluster.makeDatabase(copying: "recorder_world") { connectionString in
             try await cluster.createLogin(Self.login)
@@ -69,6 +74,34 @@ struct RecorderWorld {
           ('\(timLease)', '10000000-0000-0000-0000-000000000003', 'bbbbbbbb-0000-0000-0000-0000000000a1', '2025-01-01');
         SELECT gateway.ensure_endpoint('cloud', 'PN1', 'W1', 'PF', 447700900000, 'ZenRent');
         """
+}
+
+/// Lets a limited number of worlds stand at once: each has connections of its own, and the server's are counted.
+private final class Turn: Sendable {
+    private static let state = Mutex((free: 16, waiting: [CheckedContinuation<Void, Never>]()))
+
+    static func next() async -> Turn {
+        await withCheckedContinuation { continuation in
+            let mayGo = state.withLock { state in
+                if state.free == 0 {
+                    state.waiting.append(continuation)
+                    return false
+                }
+                state.free -= 1
+                return true
+            }
+            if mayGo { continuation.resume() }
+        }
+        return Turn()
+    }
+
+    deinit {
+        let next = Self.state.withLock { state in
+            if state.waiting.isEmpty { state.free += 1 }
+            return state.waiting.isEmpty ? nil : state.waiting.removeFirst()
+        }
+        next?.resume()
+    }
 }
 
 // MARK: Batches

@@ -56,9 +56,12 @@ CREATE TABLE IF NOT EXISTS gateway.route_changes (
   id_kind text, id_scope text, id_value text,
   changed_at timestamptz NOT NULL DEFAULT now());
 CREATE INDEX IF NOT EXISTS route_changes_xid_idx ON gateway.route_changes (xid);
-CREATE TABLE IF NOT EXISTS gateway.routing_state (                -- cursors from before pruned_below load everything
+-- Changes are forgotten by pruning and by bulk loads. A cursor from before the last one (pruned_by is not in its
+-- picture) reaches only if it is newer than all that was forgotten.
+CREATE TABLE IF NOT EXISTS gateway.routing_state (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
-  pruned_below xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  pruned_by xid8 NOT NULL DEFAULT pg_current_xact_id(),           -- the transaction that forgot last
+  pruned_below xid8 NOT NULL DEFAULT pg_current_xact_id(),        -- the newest change forgotten
   last_reconcile_at timestamptz,
   last_reconcile_changes bigint);
 INSERT INTO gateway.routing_state DEFAULT VALUES ON CONFLICT DO NOTHING;
@@ -306,7 +309,8 @@ BEGIN
     END LOOP;
   END IF;
   IF filled THEN
-    UPDATE gateway.routing_state SET pruned_below = greatest(pruned_below, pg_current_xact_id());
+    UPDATE gateway.routing_state
+       SET pruned_by = pg_current_xact_id(), pruned_below = greatest(pruned_below, pg_current_xact_id());
     PERFORM gateway.notify_routes();
   END IF;
   landlords := gateway.sync_landlords(ARRAY(
@@ -341,7 +345,8 @@ CREATE OR REPLACE VIEW gateway.identity_feed AS
    WHERE i.kind = 'phone' AND i.retired_reason = 'number_change' GROUP BY 1, 2, 3, 4;
 
 -- What changed since a cursor, the text of pg_current_snapshot() at the last load: nothing missed, nothing twice.
--- SQLSTATE ZR001 = load everything. A mark from beyond our own counter came with a dump of another cluster.
+-- SQLSTATE ZR001 = load everything. A mark from beyond our own counter came with a dump of another cluster; a
+-- transaction that stays open for hours does not make every new cursor old.
 CREATE OR REPLACE FUNCTION gateway.route_changes_since(p_cursor pg_snapshot)
 RETURNS TABLE (kind "char", phone_key bigint, landlord_id uuid, id_kind text, id_scope text, id_value text)
 LANGUAGE plpgsql STABLE AS $$
@@ -349,7 +354,8 @@ DECLARE
   next_xid xid8 := pg_snapshot_xmax(pg_current_snapshot());
 BEGIN
   IF pg_snapshot_xmax(p_cursor) > next_xid OR EXISTS (SELECT FROM gateway.routing_state
-       WHERE pruned_below >= pg_snapshot_xmin(p_cursor) AND pruned_below < next_xid) THEN
+       WHERE pruned_below >= pg_snapshot_xmin(p_cursor) AND pruned_below < next_xid
+         AND NOT pg_visible_in_snapshot(pruned_by, p_cursor)) THEN
     RAISE EXCEPTION 'route cursor expired' USING ERRCODE = 'ZR001', HINT = 'do a full load';
   END IF;
   RETURN QUERY
@@ -367,7 +373,10 @@ BEGIN
      WHERE changed_at < now() - make_interval(hours => gateway.setting('route_changes_retention_hours')::integer)
     RETURNING xid)
   SELECT count(*), max(xid) INTO n, newest FROM d;
-  IF n > 0 THEN UPDATE gateway.routing_state SET pruned_below = greatest(pruned_below, newest); END IF;
+  IF n > 0 THEN
+    UPDATE gateway.routing_state
+       SET pruned_by = pg_current_xact_id(), pruned_below = greatest(pruned_below, newest);
+  END IF;
   RETURN n;
 END $$;
 

@@ -167,6 +167,9 @@ BEGIN
   PERFORM gateway.lock_message_keys(ARRAY(
     SELECT gateway.message_key(u.e, u.w) FROM unnest(p_endpoint, p_wamid) u(e, w)));
   IF array_length(p_ours, 1) > 0 THEN
+    -- a worker locks the job before the message, so do we
+    PERFORM 1 FROM gateway.outbox
+      WHERE idempotency_key = ANY (ARRAY(SELECT 'msg:' || o FROM unnest(p_ours) o)) ORDER BY id FOR UPDATE;
     WITH u AS MATERIALIZED (
       SELECT DISTINCT ON (k) gateway.message_key(u.e, u.w) AS k, u.*
         FROM unnest(p_endpoint, p_wamid, p_ours, p_ours_at) AS u(e, w, o, oa) WHERE u.o IS NOT NULL ORDER BY 1),

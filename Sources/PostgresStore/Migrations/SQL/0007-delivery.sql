@@ -115,6 +115,9 @@ LANGUAGE plpgsql AS $$
 DECLARE
   o gateway.outbox;
 BEGIN
+  -- before the job, for a status that completes it takes the two in this order
+  PERFORM gateway.lock_message_keys(ARRAY(
+    SELECT gateway.message_key(endpoint_id, p_wamid) FROM gateway.outbox WHERE id = p_id AND endpoint_id IS NOT NULL));
   DELETE FROM gateway.outbox WHERE id = p_id AND (attempts = p_attempt OR state = 'uncertain') RETURNING * INTO o;
   IF NOT FOUND THEN RETURN false; END IF;
   IF o.message_id IS NOT NULL THEN
