@@ -75,7 +75,9 @@ import Testing
 
     @Test func grantingToALoginThatIsNotThereNamesTheCure() async throws {
         let (connection, _) = try await emptyDatabase()
-        let error = await #expect(throws: SchemaProblem.self) { try await Migrator(connection).apply(grantTo: ["no such login"]) }
+        let error = await #expect(throws: SchemaProblem.self) {
+            try await Migrator(connection).apply(grantTo: ["no such login"])
+        }
         #expect(error?.cure.contains("CREATE ROLE \"no such login\" LOGIN") == true)
     }
 }
@@ -99,7 +101,8 @@ import Testing
             try await Migrator(connection).apply()
             await connection.close()
         }
-        let owner = try await PostgresConnection.connect(PostgresConfiguration(cluster.connectionString(database: name)))
+        let owner = try await PostgresConnection.connect(
+            PostgresConfiguration(cluster.connectionString(database: name)))
         try await owner.execute("CREATE ROLE check_login LOGIN")
         do {
             try await Migrator(owner).apply(grantTo: ["check_login"])
@@ -111,13 +114,15 @@ import Testing
         } catch {
             Issue.record(error)
         }
-        try await owner.execute("ALTER ROLE check_login NOSUPERUSER; DROP OWNED BY check_login CASCADE; DROP ROLE check_login")
+        try await owner.execute(
+            "ALTER ROLE check_login NOSUPERUSER; DROP OWNED BY check_login CASCADE; DROP ROLE check_login")
     }
 
     @Test func anEmptyDatabaseIsNotServed() async throws {
         let cluster = try await TemporaryCluster.shared()
         let name = try await cluster.makeDatabase()
-        let owner = try await PostgresConnection.connect(PostgresConfiguration(cluster.connectionString(database: name)))
+        let owner = try await PostgresConnection.connect(
+            PostgresConfiguration(cluster.connectionString(database: name)))
         try await owner.execute("CREATE ROLE empty_login LOGIN")
         let connection = try await PostgresConnection.connect(
             PostgresConfiguration(cluster.connectionString(user: "empty_login", database: name)))
@@ -129,8 +134,10 @@ import Testing
     @Test(arguments: [
         ("ALTER TABLE gateway.media NO FORCE ROW LEVEL SECURITY", "gateway.media has no forced row security", true),
         ("REVOKE INSERT ON gateway.outbox FROM gateway_writer", "gateway_writer may not write gateway.outbox", true),
-        ("ALTER TABLE gateway.media DROP CONSTRAINT media_message_sent_at_message_id_fkey; DROP TABLE gateway.whatsapp_messages_default",
-         "the partition gateway.whatsapp_messages_default is missing", true),
+        (
+            "ALTER TABLE gateway.media DROP CONSTRAINT media_message_sent_at_message_id_fkey; DROP TABLE gateway.whatsapp_messages_default",
+            "the partition gateway.whatsapp_messages_default is missing", true
+        ),
         ("DROP TRIGGER gateway_route_ins ON public.leases", "changes of public.leases are not followed", false),
     ])
     func aDatabaseThatLostSomethingIsToldWhat(_ change: String, _ problem: String, _ isFatal: Bool) async throws {
@@ -140,7 +147,8 @@ import Testing
             try await Migrator(connection).apply()
             await connection.close()
         }
-        let owner = try await PostgresConnection.connect(PostgresConfiguration(cluster.connectionString(database: name)))
+        let owner = try await PostgresConnection.connect(
+            PostgresConfiguration(cluster.connectionString(database: name)))
         try await owner.execute(change)
         let problems = try await SchemaCheck(owner).database()
         #expect(problems.map(\.problem) == [problem])
@@ -192,7 +200,8 @@ import Testing
         let name = try await cluster.makeDatabase()
         let root = try await PostgresConnection.connect(PostgresConfiguration(cluster.connectionString(database: name)))
         try await root.execute(Self.application)
-        let app = try await PostgresConnection.connect(PostgresConfiguration(cluster.connectionString(user: "app", database: name)))
+        let app = try await PostgresConnection.connect(
+            PostgresConfiguration(cluster.connectionString(user: "app", database: name)))
         return (root, app)
     }
 
@@ -207,17 +216,26 @@ import Testing
         #expect(try await Migrator(app).apply() == [])
         for migration in Migration.all { try await app.execute(migration.sql) }
         #expect(try await SchemaCheck(app).database() == [])
-        #expect(try await text(app, "SELECT phone_key || ' ' || landlord_id FROM gateway.routes")
-            == "447911123456 aaaaaaaa-0000-0000-0000-000000000001")
+        #expect(
+            try await text(app, "SELECT phone_key || ' ' || landlord_id FROM gateway.routes")
+                == "447911123456 aaaaaaaa-0000-0000-0000-000000000001")
         #expect(try await text(root, "SELECT string_agg(t::text, ',') FROM public.tenants t") == before)
-        #expect(try await text(root, "SELECT relkind FROM pg_class WHERE oid = 'public.whatsapp_messages'::regclass") == "r")
-        #expect(try await text(root, """
-            SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace
-            """) == "tenant_landlord_routing,whatsapp_conversations")
-        #expect(try await text(root, """
-            SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
-             WHERE i.indrelid = 'public.leases'::regclass
-            """) == "leases_pkey,leases_property_id_gw_idx,their_index")
+        #expect(
+            try await text(root, "SELECT relkind FROM pg_class WHERE oid = 'public.whatsapp_messages'::regclass") == "r"
+        )
+        #expect(
+            try await text(
+                root,
+                """
+                SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace
+                """) == "tenant_landlord_routing,whatsapp_conversations")
+        #expect(
+            try await text(
+                root,
+                """
+                SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
+                 WHERE i.indrelid = 'public.leases'::regclass
+                """) == "leases_pkey,leases_property_id_gw_idx,their_index")
     }
 
     @Test func itsChangesAreFollowed() async throws {
@@ -226,7 +244,9 @@ import Testing
         try await app.execute("UPDATE public.tenants SET phone = '+447911123457'")
         #expect(try await text(app, "SELECT phone_key FROM gateway.routes") == "447911123457")
         try await app.execute("UPDATE public.user_profiles SET whatsapp_enabled = true, full_name = 'Ann Lee'")
-        #expect(try await text(app, "SELECT (landlord_name, whatsapp_enabled) FROM gateway.route_landlords") == "(\"Ann Lee\",t)")
+        #expect(
+            try await text(app, "SELECT (landlord_name, whatsapp_enabled) FROM gateway.route_landlords")
+                == "(\"Ann Lee\",t)")
         try await app.execute("UPDATE public.leases SET status = 'ended'")
         #expect(try await text(app, "SELECT count(*) FROM gateway.routes") == "0")
     }
@@ -234,10 +254,14 @@ import Testing
     @Test func whatIsGrantedByDefaultReachesNobodysRows() async throws {
         let (root, app) = try await attached()
         try await Migrator(app).apply()
-        try await root.execute("SET request.jwt.claims = '{\"sub\":\"aaaaaaaa-0000-0000-0000-000000000002\"}'; SET ROLE authenticated")
+        try await root.execute(
+            "SET request.jwt.claims = '{\"sub\":\"aaaaaaaa-0000-0000-0000-000000000002\"}'; SET ROLE authenticated")
         #expect(try await text(root, "SELECT count(*) FROM public.whatsapp_conversations") == "0")
         #expect(try await text(root, "SELECT count(*) FROM public.tenant_landlord_routing") == "0")
-        for statement in ["DELETE FROM public.whatsapp_conversations", "SELECT 1 FROM gateway.people", "SELECT 1 FROM gateway.schema_migrations"] {
+        for statement in [
+            "DELETE FROM public.whatsapp_conversations", "SELECT 1 FROM gateway.people",
+            "SELECT 1 FROM gateway.schema_migrations",
+        ] {
             let error = await #expect(throws: PostgresError.self) { try await root.execute(statement) }
             #expect(error?.sqlState == "42501", "\(statement)")
         }
@@ -245,7 +269,8 @@ import Testing
 
     @Test func anApplicationOwnedBySomebodyElseIsReadWithoutTriggers() async throws {
         let (root, app) = try await attached()
-        try await root.execute("""
+        try await root.execute(
+            """
             ALTER TABLE public.user_profiles OWNER TO postgres; ALTER TABLE public.leases OWNER TO postgres;
             GRANT SELECT ON public.user_profiles, public.leases TO app
             """)
@@ -256,7 +281,9 @@ import Testing
         try await root.execute("UPDATE public.tenants SET phone = '+447911123457'")
         try await app.execute("SELECT gateway.refresh_tenant_landlord_routing()")
         #expect(try await text(app, "SELECT phone_key FROM gateway.routes") == "447911123457")
-        try await app.execute("INSERT INTO gateway.landlord_whatsapp_settings (user_id, is_enabled) SELECT id, true FROM public.user_profiles")
+        try await app.execute(
+            "INSERT INTO gateway.landlord_whatsapp_settings (user_id, is_enabled) SELECT id, true FROM public.user_profiles"
+        )
         #expect(try await text(app, "SELECT whatsapp_enabled FROM gateway.route_landlords") == "true")
     }
 }

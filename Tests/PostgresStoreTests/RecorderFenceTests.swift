@@ -24,7 +24,10 @@ import Testing
         let before = try await world.everything()
         let result = try await world.recorder.record(
             world.batch([world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)], after: checkpoint))
-        guard case .fenced(let found) = result else { Issue.record("\(result)"); return }
+        guard case .fenced(let found) = result else {
+            Issue.record("\(result)")
+            return
+        }
         #expect(found?.position == .start)
         #expect(try await world.everything() == before)
     }
@@ -36,10 +39,12 @@ import Testing
         _ = try await world.recorder.claim(JournalIdentity(id: RecorderWorld.journal, owner: other))
         let message = world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)
         guard case .fenced = try await world.recorder.record(world.batch([message], after: mine)) else {
-            Issue.record("the former owner recorded"); return
+            Issue.record("the former owner recorded")
+            return
         }
         guard case .recorded = try await world.recorder.record(world.batch([message], after: mine, owner: other)) else {
-            Issue.record("the owner did not record"); return
+            Issue.record("the owner did not record")
+            return
         }
     }
 
@@ -48,7 +53,8 @@ import Testing
         let checkpoint = try await world.claim()
         try await world.owner.execute("DELETE FROM gateway.journal_checkpoints")
         guard case .fenced(nil) = try await world.recorder.record(world.batch(after: checkpoint)) else {
-            Issue.record("recorded without a checkpoint"); return
+            Issue.record("recorded without a checkpoint")
+            return
         }
     }
 
@@ -63,7 +69,10 @@ import Testing
             ], after: checkpoint)
         _ = try await world.recorder.record(batch)
         let before = try await world.everything()
-        guard case .recorded(let outcome) = try await world.recorder.record(batch) else { Issue.record("not recorded"); return }
+        guard case .recorded(let outcome) = try await world.recorder.record(batch) else {
+            Issue.record("not recorded")
+            return
+        }
         #expect(outcome.counts.routed == 1 && outcome.counts.withheld == 1 && outcome.counts.held == 1)
         #expect(outcome.counts.duplicate == 0)
         #expect(try await world.everything() == before)
@@ -72,24 +81,34 @@ import Testing
     @Test func theConnectionIsMadeAgainAfterTheServerEndedIt() async throws {
         let world = try await RecorderWorld()
         let checkpoint = try await world.claim()
-        let batch = world.batch([world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)], after: checkpoint)
-        try await world.owner.execute("""
+        let batch = world.batch(
+            [world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)], after: checkpoint)
+        try await world.owner.execute(
+            """
             SELECT pg_terminate_backend(pid) FROM pg_stat_activity
              WHERE usename = '\(RecorderWorld.login)' AND datname = current_database()
             """)
         await #expect(throws: RecorderError.self) { _ = try await world.recorder.record(batch) }
-        guard case .recorded = try await world.recorder.record(batch) else { Issue.record("not recorded"); return }
+        guard case .recorded = try await world.recorder.record(batch) else {
+            Issue.record("not recorded")
+            return
+        }
         #expect(try await world.count("whatsapp_messages") == 1)
     }
 
     @Test func anErrorThatIsNotTheDatasIsUnavailable() async throws {
         let world = try await RecorderWorld()
         let checkpoint = try await world.claim()
-        try await world.owner.execute("ALTER TABLE gateway.whatsapp_messages DETACH PARTITION gateway.whatsapp_messages_default")
+        try await world.owner.execute(
+            "ALTER TABLE gateway.whatsapp_messages DETACH PARTITION gateway.whatsapp_messages_default")
         let far = RecorderWorld.clock.advanced(bySeconds: 400 * 86_400)
-        let batch = world.batch([world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess, at: far)], after: checkpoint)
+        let batch = world.batch(
+            [world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess, at: far)], after: checkpoint)
         let error = await #expect(throws: RecorderError.self) { _ = try await world.recorder.record(batch) }
-        guard case .unavailable = error else { Issue.record("a missing partition was blamed on the data"); return }
+        guard case .unavailable = error else {
+            Issue.record("a missing partition was blamed on the data")
+            return
+        }
     }
 }
 
@@ -113,7 +132,10 @@ import Testing
                 world.message("w1", from: 4_479_119_999, .unclaimed),
                 world.message("w2", from: RecorderWorld.tom, RecorderWorld.toTom),
             ], after: checkpoint)
-        guard case .staleRoutes(let stale) = try await world.recorder.record(batch) else { Issue.record("not stale"); return }
+        guard case .staleRoutes(let stale) = try await world.recorder.record(batch) else {
+            Issue.record("not stale")
+            return
+        }
         #expect(stale.map(\.message) == [1])
         #expect(try await world.everything() == before)
         #expect(try await world.claim().position == .start)
@@ -122,9 +144,13 @@ import Testing
     @Test func theRoutesTheSenderHasNowComeBack() async throws {
         let world = try await RecorderWorld()
         let checkpoint = try await world.claim()
-        try await world.owner.execute("UPDATE public.leases SET status = 'cancelled' WHERE id = '\(RecorderWorld.tomLease)'")
+        try await world.owner.execute(
+            "UPDATE public.leases SET status = 'cancelled' WHERE id = '\(RecorderWorld.tomLease)'")
         let batch = world.batch([world.message("w1", from: RecorderWorld.tom, RecorderWorld.toTom)], after: checkpoint)
-        guard case .staleRoutes(let stale) = try await world.recorder.record(batch) else { Issue.record("not stale"); return }
+        guard case .staleRoutes(let stale) = try await world.recorder.record(batch) else {
+            Issue.record("not stale")
+            return
+        }
         let route = try #require(stale.first?.routes.first)
         #expect(stale[0].routes.count == 1)
         #expect(route.landlordID == RecorderWorld.bob)
@@ -145,11 +171,17 @@ import Testing
                 world.message("w2", from: RecorderWorld.tess, RecorderWorld.toTess),
                 world.message("w3", from: 447_911_222_222, RecorderWorld.toTess),
             ], after: checkpoint)
-        guard case .staleRoutes(let stale) = try await world.recorder.record(batch) else { Issue.record("not stale"); return }
+        guard case .staleRoutes(let stale) = try await world.recorder.record(batch) else {
+            Issue.record("not stale")
+            return
+        }
         #expect(stale.map(\.routes.count) == [1, 1])
         // learnt after the move: the new row is meant for the number's present holder, and the alias follows as well
         try await world.owner.execute("UPDATE gateway.routes SET learnt_at = now() - interval '1 day'")
-        guard case .staleRoutes(let older) = try await world.recorder.record(batch) else { Issue.record("not stale"); return }
+        guard case .staleRoutes(let older) = try await world.recorder.record(batch) else {
+            Issue.record("not stale")
+            return
+        }
         #expect(older.map(\.routes.count) == [0, 1])
     }
 
@@ -163,14 +195,18 @@ import Testing
         let checkpoint = try await world.claim()
         let batch = world.batch(
             [world.message("w2", from: RecorderWorld.tess, .thread(forged, rung: .quoted))], after: checkpoint)
-        guard case .staleRoutes(let stale) = try await world.recorder.record(batch) else { Issue.record("not stale"); return }
+        guard case .staleRoutes(let stale) = try await world.recorder.record(batch) else {
+            Issue.record("not stale")
+            return
+        }
         #expect(stale.map(\.message) == [0])
     }
 
     @Test func aLeaseInItsDaysOfGraceStillHolds() async throws {
         let world = try await RecorderWorld()
         try await world.owner.execute(
-            "UPDATE public.leases SET status = 'ended', end_date = current_date - 3 WHERE id = '\(RecorderWorld.tomLease)'")
+            "UPDATE public.leases SET status = 'ended', end_date = current_date - 3 WHERE id = '\(RecorderWorld.tomLease)'"
+        )
         let outcome = try await world.record([world.message("w1", from: RecorderWorld.tom, RecorderWorld.toTom)])
         #expect(outcome.counts.routed == 1)
     }

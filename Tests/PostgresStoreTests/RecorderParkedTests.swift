@@ -12,7 +12,8 @@ import Testing
         endpoint: EndpointReference? = nil
     ) -> ParkedUpdate {
         ParkedUpdate(
-            position: JournalPosition(position), index: index, source: .meta, receivedAt: RecorderWorld.clock, reason: reason,
+            position: JournalPosition(position), index: index, source: .meta, receivedAt: RecorderWorld.clock,
+            reason: reason,
             detail: "expected }", endpoint: endpoint, payload: Array(body.utf8))
     }
 
@@ -20,7 +21,8 @@ import Testing
     private func park(_ world: RecorderWorld, _ updates: [ParkedUpdate]) async throws -> JournalPosition {
         let checkpoint = try await world.claim()
         let position = JournalPosition(checkpoint.position.value + 1)
-        var batch = RecordBatch(journal: checkpoint.journal, owner: world.ownerID, after: checkpoint.position, upTo: position)
+        var batch = RecordBatch(
+            journal: checkpoint.journal, owner: world.ownerID, after: checkpoint.position, upTo: position)
         batch.parked = updates.map { update in
             var update = update
             update.position = position
@@ -64,7 +66,8 @@ import Testing
     @Test func anAskedForRedriveCarriesPlaceAndBody() async throws {
         let world = try await RecorderWorld()
         let position = try await park(world, [parked(world, at: 1, index: 2, body: "{\"a\":")])
-        try await world.owner.execute("SELECT gateway.inbox_redrive(ARRAY(SELECT id FROM gateway.parked_updates), 'root')")
+        try await world.owner.execute(
+            "SELECT gateway.inbox_redrive(ARRAY(SELECT id FROM gateway.parked_updates), 'root')")
         let request = try #require(try await world.recorder.redriveRequests(limit: 10).first)
         #expect(request.position == position)
         #expect(request.index == 2)
@@ -76,8 +79,10 @@ import Testing
 
     @Test func aRedrivenMessageMovesItsCountFromParkedToItsVerdict() async throws {
         let world = try await RecorderWorld()
-        let position = try await park(world, [parked(world, at: 1), parked(world, at: 1, index: 1), parked(world, at: 1, index: 2)])
-        try await world.owner.execute("SELECT gateway.inbox_redrive(ARRAY(SELECT id FROM gateway.parked_updates), 'root')")
+        let position = try await park(
+            world, [parked(world, at: 1), parked(world, at: 1, index: 1), parked(world, at: 1, index: 2)])
+        try await world.owner.execute(
+            "SELECT gateway.inbox_redrive(ARRAY(SELECT id FROM gateway.parked_updates), 'root')")
         let requests = try await world.recorder.redriveRequests(limit: 10)
         #expect(requests.count == 3)
         let result = try await redrive(world, [requests[0]]) { batch in
@@ -85,12 +90,18 @@ import Testing
             message.position = position
             batch.messages = [message]
         }
-        guard case .recorded(let outcome) = result else { Issue.record("\(result)"); return }
+        guard case .recorded(let outcome) = result else {
+            Issue.record("\(result)")
+            return
+        }
         #expect(outcome.counts.routed == 1)
         _ = try await redrive(world, [requests[1]]) { batch in
-            batch.statuses = [RecordedStatus(
-                endpointID: world.endpoint.id,
-                status: StatusUpdate(endpoint: world.endpoint.reference, messageID: "s", status: .sent, at: RecorderWorld.clock))]
+            batch.statuses = [
+                RecordedStatus(
+                    endpointID: world.endpoint.id,
+                    status: StatusUpdate(
+                        endpoint: world.endpoint.reference, messageID: "s", status: .sent, at: RecorderWorld.clock))
+            ]
         }
         _ = try await redrive(world, [requests[2]]) { _ in }
         let counts = try await world.verdicts()
@@ -105,8 +116,12 @@ import Testing
         _ = try await park(world, [parked(world, at: 1)])
         try await world.owner.execute("UPDATE gateway.parked_updates SET redrive_requested_at = now()")
         let request = try #require(try await world.recorder.redriveRequests(limit: 10).first)
-        _ = try await redrive(world, [request]) { $0.parked = [parked(world, at: request.position.value, reason: "unknown_shape")] }
-        #expect(try await world.value("SELECT (times, attempts, reason)::text FROM gateway.parked_updates") == "(1,1,unknown_shape)")
+        _ = try await redrive(world, [request]) {
+            $0.parked = [parked(world, at: request.position.value, reason: "unknown_shape")]
+        }
+        #expect(
+            try await world.value("SELECT (times, attempts, reason)::text FROM gateway.parked_updates")
+                == "(1,1,unknown_shape)")
         #expect(try await world.recorder.redriveRequests(limit: 10).isEmpty)
         #expect(try await world.verdicts().parked == 1)
     }
@@ -114,7 +129,9 @@ import Testing
     @Test func whatAnUnknownEndpointParkedIsRedrivenOnceItIsKnown() async throws {
         let world = try await RecorderWorld()
         let stranger = EndpointReference(kind: .cloud, providerID: "PN2")
-        _ = try await park(world, [parked(world, at: 1, reason: "unknown_endpoint", endpoint: stranger), parked(world, at: 1, index: 1)])
+        _ = try await park(
+            world,
+            [parked(world, at: 1, reason: "unknown_endpoint", endpoint: stranger), parked(world, at: 1, index: 1)])
         #expect(try await world.recorder.redriveRequests(limit: 10).isEmpty)
         try await world.owner.execute("SELECT gateway.ensure_endpoint('cloud', 'PN2')")
         #expect(try await world.recorder.redriveRequests(limit: 10).map(\.index) == [0])
@@ -125,8 +142,13 @@ import Testing
         _ = try await park(world, [parked(world, at: 1)])
         try await world.owner.execute("UPDATE gateway.parked_updates SET redrive_requested_at = now()")
         let request = try #require(try await world.recorder.redriveRequests(limit: 10).first)
-        let result = try await redrive(world, [request]) { $0.owner = UniqueID("90000000-0000-0000-0000-0000000000bb")! }
-        guard case .fenced = result else { Issue.record("\(result)"); return }
+        let result = try await redrive(world, [request]) {
+            $0.owner = UniqueID("90000000-0000-0000-0000-0000000000bb")!
+        }
+        guard case .fenced = result else {
+            Issue.record("\(result)")
+            return
+        }
         #expect(try await world.count("parked_updates") == 1)
     }
 

@@ -48,10 +48,10 @@ import Testing
     }
 
     @Test(arguments: [
-        (Timestamp(seconds: 253_402_300_799), Fate.recorded),      // the end of the year 9999
-        (Timestamp(seconds: -62_135_596_800), .recorded),          // the beginning of the year 1
+        (Timestamp(seconds: 253_402_300_799), Fate.recorded),  // the end of the year 9999
+        (Timestamp(seconds: -62_135_596_800), .recorded),  // the beginning of the year 1
         (Timestamp(seconds: 0), .recorded),
-        (Timestamp(microseconds: .max), .recorded),                // the year 294246
+        (Timestamp(microseconds: .max), .recorded),  // the year 294246
         (Timestamp(microseconds: .min), .refused),
     ])
     func aTime(_ moment: Timestamp, _ fate: Fate) async throws {
@@ -77,7 +77,7 @@ import Testing
 
     @Test(arguments: [
         (#"{"billable":true,"category":"utility"}"#, Fate.recorded),
-        (#"{"billable":"maybe"}"#, .recorded),          // waits: the message is not known yet
+        (#"{"billable":"maybe"}"#, .recorded),  // waits: the message is not known yet
         (#"{"category":"a\u0000b"}"#, .refused),
         ("{", .refused),
         (String(repeating: "[", count: 100_000), .refused),
@@ -85,7 +85,8 @@ import Testing
     ])
     func aPrice(_ pricing: String, _ fate: Fate) async throws {
         let world = try await RecorderWorld()
-        var status = StatusUpdate(endpoint: world.endpoint.reference, messageID: "s1", status: .sent, at: RecorderWorld.clock)
+        var status = StatusUpdate(
+            endpoint: world.endpoint.reference, messageID: "s1", status: .sent, at: RecorderWorld.clock)
         status.pricing = pricing
         try await expect(fate, world, [], [status])
     }
@@ -93,7 +94,8 @@ import Testing
     @Test func whatIsRefusedLeavesTheOthersOfItsBatchForTheNextTry() async throws {
         let world = try await RecorderWorld()
         let good = world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)
-        try await expect(.refused, world, [good, world.message("w2", from: RecorderWorld.tess, RecorderWorld.toTess, body: "\u{0}")])
+        try await expect(
+            .refused, world, [good, world.message("w2", from: RecorderWorld.tess, RecorderWorld.toTess, body: "\u{0}")])
         try await expect(.recorded, world, [good])
     }
 
@@ -104,10 +106,16 @@ import Testing
         let batch = world.batch(messages, statuses: statuses, after: checkpoint)
         do {
             let result = try await world.recorder.record(batch)
-            guard case .recorded = result else { Issue.record("\(result)"); return }
+            guard case .recorded = result else {
+                Issue.record("\(result)")
+                return
+            }
             #expect(fate == .recorded)
         } catch {
-            guard case .dataRejected = error else { Issue.record("not an error of the data: \(error)"); return }
+            guard case .dataRejected = error else {
+                Issue.record("not an error of the data: \(error)")
+                return
+            }
             #expect(fate == .refused, "\(error)")
             #expect(try await world.claim().position == checkpoint.position)
         }

@@ -10,7 +10,8 @@ import Testing
     /// A queued message of Ann's to Tess, and its job.
     static func queued(in world: RecorderWorld, providerID: String? = nil) async throws -> MessageReference {
         try await world.record([world.message("in", from: RecorderWorld.tess, RecorderWorld.toTess)])
-        let reference = MessageReference(id: UniqueID("00000000-0000-7000-8000-000000000001")!, sentAt: RecorderWorld.clock)
+        let reference = MessageReference(
+            id: UniqueID("00000000-0000-7000-8000-000000000001")!, sentAt: RecorderWorld.clock)
         _ = try await world.owner.query(
             """
             WITH m AS (
@@ -38,20 +39,25 @@ import Testing
             errorDetail: status == .failed ? "undeliverable" : nil, correlation: ours)
     }
 
-    static func outgoing(_ world: RecorderWorld) async throws -> (status: String, delivered: Timestamp?, outcome: String?) {
+    static func outgoing(_ world: RecorderWorld) async throws -> (
+        status: String, delivered: Timestamp?, outcome: String?
+    ) {
         let row = try await world.owner.query(
-            "SELECT status::text, delivered_at, outcome FROM gateway.whatsapp_messages WHERE direction = 'outgoing'").one()
+            "SELECT status::text, delivered_at, outcome FROM gateway.whatsapp_messages WHERE direction = 'outgoing'"
+        ).one()
         return (try row.text(0), try row.nullableTime(1), try row.nullableText(2))
     }
 
     /// Every order of the five, in one batch and one by one.
     static let orders: [[DeliveryStatus]] = {
         func permutations(_ rest: [DeliveryStatus]) -> [[DeliveryStatus]] {
-            rest.isEmpty ? [[]] : rest.indices.flatMap { index in
-                var others = rest
-                let first = others.remove(at: index)
-                return permutations(others).map { [first] + $0 }
-            }
+            rest.isEmpty
+                ? [[]]
+                : rest.indices.flatMap { index in
+                    var others = rest
+                    let first = others.remove(at: index)
+                    return permutations(others).map { [first] + $0 }
+                }
         }
         return permutations([.sent, .failed, .delivered, .read])
     }()
@@ -59,7 +65,8 @@ import Testing
     @Test func everyOrderOfStatusesEndsTheSame() async throws {
         let world = try await RecorderWorld()
         _ = try await Self.queued(in: world, providerID: "wO")
-        let fresh = "UPDATE gateway.whatsapp_messages SET status = 'sent', delivered_at = NULL, read_at = NULL, failed_at = NULL "
+        let fresh =
+            "UPDATE gateway.whatsapp_messages SET status = 'sent', delivered_at = NULL, read_at = NULL, failed_at = NULL "
             + "WHERE direction = 'outgoing'"
         for order in Self.orders {
             for batches in [[order], order.map { [$0] }] {
@@ -69,7 +76,8 @@ import Testing
                 }
                 let outgoing = try await Self.outgoing(world)
                 #expect(outgoing.status == "read", "\(batches)")
-                #expect(outgoing.delivered == RecorderWorld.clock.advanced(bySeconds: Int64(DeliveryStatus.delivered.rank)))
+                #expect(
+                    outgoing.delivered == RecorderWorld.clock.advanced(bySeconds: Int64(DeliveryStatus.delivered.rank)))
             }
         }
     }
@@ -114,11 +122,13 @@ import Testing
             [.id(world.endpoint.id), .time(RecorderWorld.clock)])
         let process = try await sending.query("SELECT pg_backend_pid()").one().int32(0)
         async let answered = sending.query(
-            "SELECT gateway.message_sent($1::uuid, $2::timestamptz, 'wO')", [.id(reference.id), .time(reference.sentAt)])
+            "SELECT gateway.message_sent($1::uuid, $2::timestamptz, 'wO')",
+            [.id(reference.id), .time(reference.sentAt)])
         var isWaiting = false
         for _ in 0..<10_000 where !isWaiting {
-            isWaiting = try await world.value(
-                "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1", .int32(process)) == "true"
+            isWaiting =
+                try await world.value(
+                    "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1", .int32(process)) == "true"
         }
         #expect(isWaiting)
         try await recording.commit()
@@ -130,7 +140,8 @@ import Testing
     @Test func aStatusWithOurIDCompletesASendWhoseAnswerWasLost() async throws {
         let world = try await RecorderWorld()
         let reference = try await Self.queued(in: world)
-        try await world.owner.execute("""
+        try await world.owner.execute(
+            """
             SELECT gateway.outbox_claim('meta_send', 'w', 1);
             SELECT gateway.outbox_uncertain(id, attempts, 'time-out') FROM gateway.outbox
             """)
@@ -165,9 +176,10 @@ import Testing
         status.pricing = #"{"billable":true,"pricing_model":"PMP","category":"utility","type":"regular"}"#
         try await world.record(statuses: [status])
         try await world.record(statuses: [status])
-        #expect(try await world.value(
-            "SELECT (landlord_id, category, billable, type)::text FROM gateway.message_costs")
-            == "(\(RecorderWorld.ann),utility,t,regular)")
+        #expect(
+            try await world.value(
+                "SELECT (landlord_id, category, billable, type)::text FROM gateway.message_costs")
+                == "(\(RecorderWorld.ann),utility,t,regular)")
     }
 
     @Test func theRanksAreThoseOfTheVocabulary() async throws {

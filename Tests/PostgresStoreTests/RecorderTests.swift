@@ -12,11 +12,13 @@ import Testing
         let outcome = try await world.record([world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)])
         #expect(outcome.counts.routed == 1)
         #expect(outcome.counts.total == 1)
-        let row = try await world.owner.query("""
+        let row = try await world.owner.query(
+            """
             SELECT m.landlord_id, m.body, m.routing_status::text, m.routing_metadata ->> 'rung', m.routing_metadata ->> 'table',
                    c.unread_count, c.tenant_phone::bigint, c.lease_id, c.last_message_at, m.journal_pos
               FROM gateway.whatsapp_messages m JOIN gateway.whatsapp_conversations c ON c.id = m.conversation_id
-            """).one()
+            """
+        ).one()
         #expect(try row.id(0) == RecorderWorld.ann)
         #expect(try row.text(1) == "hello")
         #expect(try row.text(2) == "delivered")
@@ -38,7 +40,8 @@ import Testing
             world.message("w2", from: RecorderWorld.tom, .held([])),
             world.message("w3", from: 4_479_119_999, .unclaimed),
         ]
-        let status = StatusUpdate(endpoint: world.endpoint.reference, messageID: "s1", status: .sent, at: RecorderWorld.clock)
+        let status = StatusUpdate(
+            endpoint: world.endpoint.reference, messageID: "s1", status: .sent, at: RecorderWorld.clock)
         let batch = world.batch(messages, statuses: [status], after: start)
         _ = try await world.recorder.record(batch)
         let before = try await world.everything()
@@ -47,7 +50,10 @@ import Testing
         let again = world.batch(
             messages.map { world.message($0.message.id, from: $0.message.sender.phone?.digits, $0.destination) },
             statuses: [status], after: start)
-        guard case .recorded(let outcome) = try await world.recorder.record(again) else { Issue.record("not recorded"); return }
+        guard case .recorded(let outcome) = try await world.recorder.record(again) else {
+            Issue.record("not recorded")
+            return
+        }
         #expect(outcome.counts.duplicate == 3)
         #expect(try await world.everything() == before)
     }
@@ -69,7 +75,8 @@ import Testing
         let earlier = RecorderWorld.clock.advanced(bySeconds: -3600)
         try await world.record([world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)])
         try await world.record([world.message("w0", from: RecorderWorld.tess, RecorderWorld.toTess, at: earlier)])
-        let last = try await world.owner.query("SELECT last_message_at FROM gateway.whatsapp_conversations").one().time(0)
+        let last = try await world.owner.query("SELECT last_message_at FROM gateway.whatsapp_conversations").one().time(
+            0)
         #expect(last == RecorderWorld.clock)
     }
 
@@ -79,7 +86,9 @@ import Testing
         #expect(outcome.counts.withheld == 1)
         #expect(try await world.status(of: "w1") == "opted_out")
         #expect(try await world.thread(of: "w1") != nil)
-        #expect(try await world.value("SELECT routing_metadata ->> 'withheld' FROM gateway.whatsapp_messages") == "opted_out")
+        #expect(
+            try await world.value("SELECT routing_metadata ->> 'withheld' FROM gateway.whatsapp_messages")
+                == "opted_out")
     }
 
     @Test func aBlockedThreadKeepsWhatComesAndCountsNothingUnread() async throws {
@@ -107,22 +116,27 @@ import Testing
         #expect(try await world.status(of: "w2") == "unknown_sender")
         #expect(try await world.thread(of: "w1") == nil)
         #expect(try await world.person(of: "w2") != nil)
-        #expect(try await world.value(
-            "SELECT routing_metadata #>> '{candidates,0,landlord}' FROM gateway.whatsapp_messages WHERE wamid = 'w1'")
-            == "\(RecorderWorld.ann)")
+        #expect(
+            try await world.value(
+                "SELECT routing_metadata #>> '{candidates,0,landlord}' FROM gateway.whatsapp_messages WHERE wamid = 'w1'"
+            )
+                == "\(RecorderWorld.ann)")
     }
 
     @Test func aMessageIntoAThreadIsFiledThereWhateverTheLeaseSays() async throws {
         let world = try await RecorderWorld()
         try await world.record([world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)])
         let found = try await world.lookup.threads(for: [
-            ThreadQuestion(endpoint: world.endpoint, phone: PhoneKey(folding: RecorderWorld.tess), accountID: nil, quotedMessageID: "w1")
+            ThreadQuestion(
+                endpoint: world.endpoint, phone: PhoneKey(folding: RecorderWorld.tess), accountID: nil,
+                quotedMessageID: "w1")
         ])
         let thread = try #require(found.first?.first)
         #expect(thread.isQuoted)
         try await world.owner.execute("UPDATE public.leases SET status = 'cancelled'")
         let outcome = try await world.record([
-            world.message("w2", from: RecorderWorld.tess, account: "GB.9", .thread(thread, rung: .onlyThread), quoting: "w1")
+            world.message(
+                "w2", from: RecorderWorld.tess, account: "GB.9", .thread(thread, rung: .onlyThread), quoting: "w1")
         ])
         #expect(outcome.counts.routed == 1)
         #expect(try await world.thread(of: "w2") == thread.conversationID)
@@ -140,25 +154,35 @@ import Testing
             message.position = one
             batch.messages.append(message)
         }
-        batch.statuses = [RecordedStatus(
-            endpointID: world.endpoint.id,
-            status: StatusUpdate(endpoint: world.endpoint.reference, messageID: "s", status: .read, at: RecorderWorld.clock))]
+        batch.statuses = [
+            RecordedStatus(
+                endpointID: world.endpoint.id,
+                status: StatusUpdate(
+                    endpoint: world.endpoint.reference, messageID: "s", status: .read, at: RecorderWorld.clock))
+        ]
         batch.webhooks = [
-            world.webhook(one, updates: 6, statuses: 1, ignored: 2), world.webhook(JournalPosition(2), updates: 1, ignored: 1),
+            world.webhook(one, updates: 6, statuses: 1, ignored: 2),
+            world.webhook(JournalPosition(2), updates: 1, ignored: 1),
         ]
         _ = try await world.recorder.record(batch)
         let counts = try await world.verdicts()
-        #expect(counts.routed == 1 && counts.unclaimed == 1 && counts.duplicate == 1 && counts.status == 1 && counts.ignored == 3)
+        #expect(
+            counts.routed == 1 && counts.unclaimed == 1 && counts.duplicate == 1 && counts.status == 1
+                && counts.ignored == 3)
         #expect(try await world.value("SELECT count(*) FROM gateway.pending_statuses") == "1")
     }
 
     @Test func aWebhookWhoseCountsDoNotAddUpIsRefusedAsData() async throws {
         let world = try await RecorderWorld()
         let checkpoint = try await world.claim()
-        var batch = world.batch([world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)], after: checkpoint)
+        var batch = world.batch(
+            [world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)], after: checkpoint)
         batch.webhooks[0].updates = 2
         let error = await #expect(throws: RecorderError.self) { _ = try await world.recorder.record(batch) }
-        guard case .dataRejected(let sqlState, let detail) = error else { Issue.record("\(error as Any)"); return }
+        guard case .dataRejected(let sqlState, let detail) = error else {
+            Issue.record("\(error as Any)")
+            return
+        }
         #expect(sqlState == "23514")
         #expect(!detail.contains("hello"))
         #expect(try await world.count("whatsapp_messages") == 0)
@@ -167,14 +191,21 @@ import Testing
     @Test func aRehearsalLeavesNothing() async throws {
         let world = try await RecorderWorld()
         let checkpoint = try await world.claim()
-        var batch = world.batch([world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)], after: checkpoint)
+        var batch = world.batch(
+            [world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)], after: checkpoint)
         batch.isRehearsal = true
         let before = try await world.everything()
-        guard case .recorded(let outcome) = try await world.recorder.record(batch) else { Issue.record("not recorded"); return }
+        guard case .recorded(let outcome) = try await world.recorder.record(batch) else {
+            Issue.record("not recorded")
+            return
+        }
         #expect(outcome.counts.routed == 1)
         #expect(try await world.everything() == before)
         batch.isRehearsal = false
-        guard case .recorded = try await world.recorder.record(batch) else { Issue.record("not recorded"); return }
+        guard case .recorded = try await world.recorder.record(batch) else {
+            Issue.record("not recorded")
+            return
+        }
     }
 
     @Test func forwardsAreQueuedOnlyWhereSomethingConsumesThem() async throws {
@@ -187,7 +218,10 @@ import Testing
             world.message("w3", from: RecorderWorld.tom, RecorderWorld.toTim),
             world.message("w4", from: RecorderWorld.tom, .unclaimed),
         ])
-        #expect(try await world.value("SELECT string_agg(m.wamid, ',') FROM gateway.outbox o JOIN gateway.whatsapp_messages m ON m.id = o.message_id") == "w2")
+        #expect(
+            try await world.value(
+                "SELECT string_agg(m.wamid, ',') FROM gateway.outbox o JOIN gateway.whatsapp_messages m ON m.id = o.message_id"
+            ) == "w2")
     }
 
     @Test func theMessageOfATypeNotUnderstoodKeepsItsBytes() async throws {

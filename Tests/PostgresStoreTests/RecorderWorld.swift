@@ -239,13 +239,17 @@ extension RecorderWorld {
     }
 
     func verdicts() async throws -> VerdictCounts {
-        let row = try await owner.query("""
+        let row = try await owner.query(
+            """
             SELECT coalesce(sum(routed), 0), coalesce(sum(withheld), 0), coalesce(sum(held), 0), coalesce(sum(unclaimed), 0),
                    coalesce(sum(status_applied), 0), coalesce(sum(duplicate), 0), coalesce(sum(ignored), 0),
                    coalesce(sum(parked), 0) FROM gateway.webhook_log
-            """).one()
+            """
+        ).one()
         var counts = VerdictCounts()
-        for (column, verdict) in [Verdict.routed, .withheld, .held, .unclaimed, .status, .duplicate, .ignored, .parked].enumerated() {
+        for (column, verdict) in [Verdict.routed, .withheld, .held, .unclaimed, .status, .duplicate, .ignored, .parked]
+            .enumerated()
+        {
             counts[verdict] = Int(try row.int64(column))
         }
         return counts

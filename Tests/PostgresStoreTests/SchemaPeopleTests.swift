@@ -21,7 +21,8 @@ import Testing
         try await world.record([world.message("w1", from: Self.tess, account: "GB.1", RecorderWorld.toTess)])
         try await world.record([world.message("w2", from: nil, account: "GB.1", RecorderWorld.toTess)])
         #expect(try await world.thread(of: "w2") == world.thread(of: "w1"))
-        #expect(try await world.value("SELECT route_key FROM gateway.identity_feed WHERE value = 'GB.1'") == "\(Self.tess)")
+        #expect(
+            try await world.value("SELECT route_key FROM gateway.identity_feed WHERE value = 'GB.1'") == "\(Self.tess)")
         #expect(try await world.value("SELECT tenant_phone FROM gateway.whatsapp_conversations") == "\(Self.tess)")
         #expect(try await world.count("people") == 1)
     }
@@ -49,7 +50,10 @@ import Testing
         ])
         try await world.record([world.message("w3", from: Self.moved, account: "GB.2", RecorderWorld.toTom)])
         #expect(try await world.thread(of: "w3") == world.thread(of: "w1"))
-        #expect(try await world.value("SELECT string_agg(DISTINCT phone_key::text, ',') FROM gateway.whatsapp_conversations") == "\(Self.moved)")
+        #expect(
+            try await world.value(
+                "SELECT string_agg(DISTINCT phone_key::text, ',') FROM gateway.whatsapp_conversations")
+                == "\(Self.moved)")
     }
 
     @Test func anIDAnnouncedAfterItsFirstMessageJoinsTheThread() async throws {
@@ -73,9 +77,13 @@ import Testing
         let before = try await world.person(of: "w2")
         try await change(world, "bsuid", "GB.1", "GB.2")
         #expect(try await world.person(of: "w2") == before)
-        #expect(try await world.value("SELECT person_id FROM gateway.identities WHERE value = 'GB.2' AND retired_at IS NULL")
-            == world.person(of: "w1"))
-        #expect(try await world.value("SELECT (reason, times, status)::text FROM gateway.identity_conflicts") == "(rotated,1,open)")
+        #expect(
+            try await world.value(
+                "SELECT person_id FROM gateway.identities WHERE value = 'GB.2' AND retired_at IS NULL")
+                == world.person(of: "w1"))
+        #expect(
+            try await world.value("SELECT (reason, times, status)::text FROM gateway.identity_conflicts")
+                == "(rotated,1,open)")
     }
 
     @Test func twoPeopleSeenTogetherAreAConflictAndTheAccountIDDecides() async throws {
@@ -116,14 +124,16 @@ import Testing
     @Test func aLandlordsOwnEndpointKnowsItsOwnPeople() async throws {
         let world = try await RecorderWorld()
         try await world.record([world.message("w1", from: Self.tess, RecorderWorld.toTess)])
-        try await world.owner.execute("""
+        try await world.owner.execute(
+            """
             INSERT INTO gateway.endpoints (kind, provider_id, scope, landlord_id)
             VALUES ('vps_session', 's-ann', 'landlord', '\(RecorderWorld.ann)')
             """)
         let row = try await world.owner.query("SELECT id FROM gateway.endpoints WHERE kind = 'vps_session'").one()
         var message = world.message("w1", from: Self.tess, RecorderWorld.toTess)
         message.endpoint = Endpoint(
-            id: try row.id(0), reference: EndpointReference(kind: .vpsSession, providerID: "s-ann"), ownerID: RecorderWorld.ann,
+            id: try row.id(0), reference: EndpointReference(kind: .vpsSession, providerID: "s-ann"),
+            ownerID: RecorderWorld.ann,
             phoneScope: "\(RecorderWorld.ann)", accountIDScope: "\(RecorderWorld.ann)/")
         let outcome = try await world.record([message])
         #expect(outcome.counts.routed == 1)
@@ -142,7 +152,8 @@ import Testing
 
 @Suite(.serialized) struct WaitingMessagesTests {
     private func rent(_ world: RecorderWorld, _ landlord: UniqueID, phone: String) async throws {
-        try await world.owner.execute("""
+        try await world.owner.execute(
+            """
             WITH t AS (INSERT INTO public.tenants (user_id, name, phone) VALUES ('\(landlord)', 'New', '\(phone)') RETURNING id)
             INSERT INTO public.leases (tenant_id, property_id) SELECT t.id, p.id FROM t, public.properties p WHERE p.user_id = '\(landlord)'
             """)
@@ -176,9 +187,12 @@ import Testing
         try await rent(world, RecorderWorld.bob, phone: "07911 000041")
         #expect(try await claim(world) == "0")
         #expect(try await world.status(of: "w1") == "ambiguous")
-        #expect(try await world.value("SELECT payload #>> '{choices,1,label}' FROM gateway.outbox WHERE kind = 'ask'") == "Bob")
+        #expect(
+            try await world.value("SELECT payload #>> '{choices,1,label}' FROM gateway.outbox WHERE kind = 'ask'")
+                == "Bob")
         let tap = "SELECT gateway.answer_questions(ARRAY[id], '{2}', ARRAY[person_id]) FROM gateway.questions"
-        let stranger = "SELECT gateway.answer_questions(ARRAY[id], '{2}', ARRAY[gen_random_uuid()]) FROM gateway.questions"
+        let stranger =
+            "SELECT gateway.answer_questions(ARRAY[id], '{2}', ARRAY[gen_random_uuid()]) FROM gateway.questions"
         #expect(try await world.value(stranger) == "0")
         try await world.owner.execute("UPDATE gateway.questions SET expires_at = now() - interval '1 s'")
         #expect(try await world.value("SELECT gateway.expire_questions()") == "1")
@@ -190,20 +204,23 @@ import Testing
     @Test func anAssignmentToALandlordWhoIsOffIsWithheld() async throws {
         let world = try await RecorderWorld()
         try await world.record([world.message("w1", from: RecorderWorld.tom, .held([]))])
-        try await world.owner.execute("""
+        try await world.owner.execute(
+            """
             SELECT gateway.inbox_assign(id, '\(RecorderWorld.bob)', '10000000-0000-0000-0000-000000000003', 'root')
               FROM gateway.whatsapp_messages
             """)
         #expect(try await world.status(of: "w1") == "opted_out")
-        #expect(try await world.value("SELECT (action, landlord_id, detail ->> 'messages')::text FROM gateway.audit_log")
-            == "(inbox.assign,\(RecorderWorld.bob),1)")
+        #expect(
+            try await world.value("SELECT (action, landlord_id, detail ->> 'messages')::text FROM gateway.audit_log")
+                == "(inbox.assign,\(RecorderWorld.bob),1)")
     }
 
     @Test func aTenantOfAnotherLandlordIsNotAssigned() async throws {
         let world = try await RecorderWorld()
         try await world.record([world.message("w1", from: RecorderWorld.tom, .held([]))])
         let error = await #expect(throws: PostgresError.self) {
-            try await world.owner.execute("""
+            try await world.owner.execute(
+                """
                 SELECT gateway.inbox_assign(id, '\(RecorderWorld.ann)', '10000000-0000-0000-0000-000000000003', 'root')
                   FROM gateway.whatsapp_messages
                 """)

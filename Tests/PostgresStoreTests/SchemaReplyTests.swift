@@ -6,16 +6,26 @@ import Testing
 
 @Suite(.serialized) struct ReplyFunctionTests {
     /// Tess has just written to Ann.
-    private func world(at sentAt: Timestamp = RecorderWorld.clock) async throws -> (world: RecorderWorld, thread: UniqueID) {
+    private func world(at sentAt: Timestamp = RecorderWorld.clock) async throws -> (
+        world: RecorderWorld, thread: UniqueID
+    ) {
         let world = try await RecorderWorld()
-        try await world.record([world.message("in", from: RecorderWorld.tess, account: "GB.1", RecorderWorld.toTess, at: sentAt)])
+        try await world.record([
+            world.message("in", from: RecorderWorld.tess, account: "GB.1", RecorderWorld.toTess, at: sentAt)
+        ])
         return (world, try #require(try await world.thread(of: "in")))
     }
 
-    private struct Answer: Sendable { let id: UniqueID; let signature: String?; let status: String; let isReplay: Bool }
+    private struct Answer: Sendable {
+        let id: UniqueID
+        let signature: String?
+        let status: String
+        let isReplay: Bool
+    }
 
     private func reply(
-        _ world: RecorderWorld, _ thread: UniqueID, as landlord: UniqueID = RecorderWorld.ann, text: String = "Coming at five.",
+        _ world: RecorderWorld, _ thread: UniqueID, as landlord: UniqueID = RecorderWorld.ann,
+        text: String = "Coming at five.",
         template: String = LandlordSignature.standard.template, key: String? = nil, route: String = "POST /messages",
         hash: [UInt8] = [1], on connection: PostgresConnection? = nil
     ) async throws -> Answer {
@@ -36,7 +46,8 @@ import Testing
                 ]
             ).one()
             return Answer(
-                id: try row.id(0), signature: try row.nullableText(1), status: try row.text(2), isReplay: try row.bool(3))
+                id: try row.id(0), signature: try row.nullableText(1), status: try row.text(2),
+                isReplay: try row.bool(3))
         }
     }
 
@@ -50,10 +61,12 @@ import Testing
         let answer = try await reply(world, thread)
         #expect(answer.signature == "From Ann via ZenRent: ")
         #expect(answer.status == "queued")
-        let job = try await world.owner.query("""
+        let job = try await world.owner.query(
+            """
             SELECT message_id, sent_at, endpoint_kind, endpoint_provider_id, recipient_phone, recipient_account, text, permission
               FROM gateway.outbox_claim_messages('meta_send', 'w', 10)
-            """).one()
+            """
+        ).one()
         #expect(try job.id(0) == answer.id)
         #expect(try job.time(1) == RecorderWorld.clock)
         #expect(try job.text(2) == "cloud" && job.text(3) == "PN1")
@@ -61,13 +74,18 @@ import Testing
         #expect(try job.text(5) == "GB.1")
         #expect(try job.text(6) == "From Ann via ZenRent: Coming at five.")
         #expect(try job.text(7) == "ok")
-        #expect(try await world.value("SELECT last_outbound_at = $1::timestamptz FROM gateway.whatsapp_conversations", .time(RecorderWorld.clock)) == "true")
+        #expect(
+            try await world.value(
+                "SELECT last_outbound_at = $1::timestamptz FROM gateway.whatsapp_conversations",
+                .time(RecorderWorld.clock)) == "true")
     }
 
     @Test func anotherLandlordsConversationIsNotThere() async throws {
         let (world, thread) = try await world()
         #expect(await refusal { try await reply(world, thread, as: RecorderWorld.bob) }.state == "ZR404")
-        #expect(await refusal { try await reply(world, UniqueID("00000000-0000-0000-0000-000000000000")!) }.state == "ZR404")
+        #expect(
+            await refusal { try await reply(world, UniqueID("00000000-0000-0000-0000-000000000000")!) }.state == "ZR404"
+        )
         #expect(try await world.count("outbox") == 0)
     }
 
@@ -116,7 +134,10 @@ import Testing
     @Test(arguments: [
         ("UPDATE gateway.endpoints SET status = 'disconnected'", "ZR011"),
         ("UPDATE gateway.whatsapp_conversations SET status = 'blocked'", "ZR012"),
-        ("INSERT INTO gateway.consent_events (person_id, purpose, action, source, wording) SELECT id, 'all', 'revoke', 'inbound_keyword', 'STOP' FROM gateway.people", "ZR013"),
+        (
+            "INSERT INTO gateway.consent_events (person_id, purpose, action, source, wording) SELECT id, 'all', 'revoke', 'inbound_keyword', 'STOP' FROM gateway.people",
+            "ZR013"
+        ),
         ("UPDATE gateway.identities SET retired_at = now(), retired_reason = 'erased'", "ZR011"),
     ])
     func aReplyThatCannotBeSentIsRefused(_ change: String, _ state: String) async throws {
@@ -130,7 +151,9 @@ import Testing
         let (world, thread) = try await world()
         let room = OutboundMessage.textLengthMax - "From Ann via ZenRent: ".utf16.count
         _ = try await reply(world, thread, text: String(repeating: "😀", count: room / 2))
-        let refused = await refusal { try await reply(world, thread, text: String(repeating: "😀", count: room / 2) + "x") }
+        let refused = await refusal {
+            try await reply(world, thread, text: String(repeating: "😀", count: room / 2) + "x")
+        }
         #expect(refused.state == (room % 2 == 0 ? "ZR014" : nil))
         let long = await refusal { try await reply(world, thread, text: String(repeating: "x", count: room + 1)) }
         #expect(long.state == "ZR014")
@@ -138,8 +161,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("Ann", "{landlord} says: "), (nil, "From {landlord}: "), ("A\nB\u{202E}C\u{0}"[...].split(separator: "\u{0}").first.map(String.init), "{landlord} "),
-        ("Zoë 😀\u{200D}", "x {landlord} y"), ("a\u{AD}b\u{2028}c\u{E0041}", "{landlord}"), ("\\1 & {landlord}", "{landlord}!"),
+        ("Ann", "{landlord} says: "), (nil, "From {landlord}: "),
+        ("A\nB\u{202E}C\u{0}"[...].split(separator: "\u{0}").first.map(String.init), "{landlord} "),
+        ("Zoë 😀\u{200D}", "x {landlord} y"), ("a\u{AD}b\u{2028}c\u{E0041}", "{landlord}"),
+        ("\\1 & {landlord}", "{landlord}!"),
     ])
     func theSignatureIsTheVocabularys(_ name: String?, _ template: String) async throws {
         let world = try await RecorderWorld()
@@ -150,7 +175,8 @@ import Testing
 
     @Test func aLandlordsOwnSignatureCountsIfItNamesThem() async throws {
         let (world, thread) = try await world()
-        try await world.owner.execute("""
+        try await world.owner.execute(
+            """
             INSERT INTO gateway.landlord_whatsapp_settings (user_id, message_signature) VALUES ('\(RecorderWorld.ann)', '{landlord} here: ')
             """)
         #expect(try await reply(world, thread).signature == "Ann here: ")

@@ -9,9 +9,12 @@ import Testing
 @Suite(.serialized) struct PhoneFunctionTests {
     @Test(arguments: [
         "0044 7911 123456", "+44 (0) 7911 123456", "0044 (0) 7911 123456", "07911 123456", "447911123456", "7911123456",
-        "+1 (415) 555-2671", "", "n/a", "07911 123456 / 07911 123457", "+0123456789", "123", "+5215512345678", "+", "++447911123456",
-        "(0)7911123456", "+44(0)(0)7911123456", "(+44) 7911 123456", "\u{FF0B}\u{FF14}\u{FF14}7911123456", "٠٧٩١١١٢٣٤٥٦",
-        "+44\u{202C}7911\u{200E}123456", "+44–7911–123456", "0000000000", "00447911123456789012345", "44 7911 123456 ext 5", "()", "(0)",
+        "+1 (415) 555-2671", "", "n/a", "07911 123456 / 07911 123457", "+0123456789", "123", "+5215512345678", "+",
+        "++447911123456",
+        "(0)7911123456", "+44(0)(0)7911123456", "(+44) 7911 123456", "\u{FF0B}\u{FF14}\u{FF14}7911123456",
+        "٠٧٩١١١٢٣٤٥٦",
+        "+44\u{202C}7911\u{200E}123456", "+44–7911–123456", "0000000000", "00447911123456789012345",
+        "44 7911 123456 ext 5", "()", "(0)",
         "1234567890123456789012", "+44\u{2003}7911123456", "0(0)447911123456",
     ])
     func theDatabaseReadsNumbersAsTheGatewayDoes(_ text: String) async throws {
@@ -33,17 +36,23 @@ import Testing
         var array = PostgresArrayBuilder(.text)
         for text in texts { array.append(text: text) }
         let rows = try await world.owner.query(
-            "SELECT gateway.e164_digits(t, '44') FROM unnest($1::text[]) WITH ORDINALITY u(t, n) ORDER BY n", [array.value])
+            "SELECT gateway.e164_digits(t, '44') FROM unnest($1::text[]) WITH ORDINALITY u(t, n) ORDER BY n",
+            [array.value])
         for (row, text) in zip(rows, texts) {
             let expected = PhoneNumber(parsing: text).map { Int64($0.digits) }
             #expect(try row.nullableInt64(0) == expected, "\(text.debugDescription), seed \(seed)")
         }
     }
 
-    @Test(arguments: [5_215_512_345_678, 525_512_345_678, 5_491_123_456_789, 5_511_987_654_321, 551_187_654_321, 447_911_123_456] as [UInt64])
+    @Test(
+        arguments: [
+            5_215_512_345_678, 525_512_345_678, 5_491_123_456_789, 5_511_987_654_321, 551_187_654_321, 447_911_123_456,
+        ] as [UInt64])
     func theDatabaseFoldsNumbersAsTheGatewayDoes(_ digits: UInt64) async throws {
         let world = try await RecorderWorld()
-        #expect(try await world.value("SELECT gateway.phone_key($1)", .int64(Int64(digits))) == "\(PhoneKey(folding: digits).value)")
+        #expect(
+            try await world.value("SELECT gateway.phone_key($1)", .int64(Int64(digits)))
+                == "\(PhoneKey(folding: digits).value)")
     }
 }
 
@@ -64,7 +73,8 @@ import Testing
         let world = try await RecorderWorld()
         let before = try await cursor(world)
         #expect(try await changes(world, since: before) == nil)
-        try await world.owner.execute("""
+        try await world.owner.execute(
+            """
             UPDATE public.tenants SET phone = '+44 7911 999999' WHERE name = 'Tess';
             UPDATE public.tenants SET email = 'x@example.org';
             UPDATE public.user_profiles SET full_name = 'Robert' WHERE full_name = 'Bob'
@@ -82,7 +92,8 @@ import Testing
 
     @Test func whatATriggerMissedIsFoundByTheComparison() async throws {
         let world = try await RecorderWorld()
-        try await world.owner.execute("""
+        try await world.owner.execute(
+            """
             SET session_replication_role = replica; UPDATE public.tenants SET phone = '+447911000044' WHERE name = 'Tess';
             SET session_replication_role = origin
             """)
@@ -95,7 +106,8 @@ import Testing
     @Test func aCursorFromBeforeThePruningExpires() async throws {
         let world = try await RecorderWorld()
         let before = try await cursor(world)
-        try await world.owner.execute("""
+        try await world.owner.execute(
+            """
             UPDATE public.tenants SET phone = '+44 7911 999999' WHERE name = 'Tess';
             UPDATE gateway.route_changes SET changed_at = now() - interval '3 days';
             SELECT gateway.prune_route_changes()
@@ -159,7 +171,8 @@ import Testing
 
     @Test func theGatewaysLoginKeepsTheDatabaseUp() async throws {
         let world = try await RecorderWorld()
-        try await world.owner.execute("""
+        try await world.owner.execute(
+            """
             SELECT gateway.make_partition('webhook_log', '2020-01-01Z', '2020-01-02Z', '20200101');
             SELECT gateway.make_partition('whatsapp_messages', '2020-01-01Z', '2020-02-01Z', '202001');
             INSERT INTO gateway.whatsapp_messages (sent_at, person_id, endpoint_id, direction, status)
@@ -172,9 +185,11 @@ import Testing
         let pool = PostgresPool(world.configuration, limits: .init(connectionsMax: 1))
         try await Upkeep(pool).run()
         await pool.close()
-        #expect(try await world.value("""
-            SELECT string_agg(relname, ',') FROM pg_class WHERE relname IN ('webhook_log_20200101', 'whatsapp_messages_202001')
-            """) == nil)
+        #expect(
+            try await world.value(
+                """
+                SELECT string_agg(relname, ',') FROM pg_class WHERE relname IN ('webhook_log_20200101', 'whatsapp_messages_202001')
+                """) == nil)
         #expect(try await world.count("whatsapp_messages") == 0)
         #expect(try await world.count("webhook_log") == 0)
         #expect(try await world.count("message_ids") == 0)
@@ -183,7 +198,8 @@ import Testing
 
     @Test func parkedUpdatesOutliveTheLog() async throws {
         let world = try await RecorderWorld()
-        try await world.owner.execute("""
+        try await world.owner.execute(
+            """
             INSERT INTO gateway.parked_payloads VALUES ('\\x01', 'kept'), ('\\x02', 'nobody''s');
             INSERT INTO gateway.parked_updates (hash, idx, journal_id, journal_pos, received_at, source, reason, first_seen, last_seen)
               VALUES ('\\x01', 0, 1, 1, '2020-01-01Z', 'meta', 'not_json', '2020-01-01Z', '2020-01-01Z');
@@ -201,7 +217,9 @@ import Testing
             #expect(error?.sqlState == "ZR004")
         }
         let login = try await PostgresConnection.connect(world.configuration)
-        let error = await #expect(throws: PostgresError.self) { try await login.execute("DELETE FROM gateway.consent_events") }
+        let error = await #expect(throws: PostgresError.self) {
+            try await login.execute("DELETE FROM gateway.consent_events")
+        }
         #expect(error?.sqlState == "42501")
     }
 }

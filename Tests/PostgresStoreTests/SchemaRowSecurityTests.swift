@@ -44,7 +44,8 @@ import Testing
     func aLandlordReadsTheirOwnRowsAlone(_ table: String) async throws {
         let world = try await world()
         for landlord in [RecorderWorld.ann, RecorderWorld.bob] {
-            let found = try await ask(world, as: landlord, "SELECT string_agg(DISTINCT landlord_id::text, ',') FROM gateway.\(table)")
+            let found = try await ask(
+                world, as: landlord, "SELECT string_agg(DISTINCT landlord_id::text, ',') FROM gateway.\(table)")
             #expect(found == "\(landlord)")
         }
         #expect(try await ask(world, as: nil, "SELECT count(*)::text FROM gateway.\(table)") == "0")
@@ -53,14 +54,16 @@ import Testing
     @Test func everyTableIsClosedToLandlordsUnlessItSaysOtherwise() async throws {
         let world = try await world()
         let open: Set = [
-            "businesses", "customers", "landlord_whatsapp_settings", "media", "message_costs", "prices", "route_landlords",
+            "businesses", "customers", "landlord_whatsapp_settings", "media", "message_costs", "prices",
+            "route_landlords",
             "routes", "usage_counters", "users", "whatsapp_conversations", "whatsapp_messages",
         ]
         let tables = try await world.owner.query(
             "SELECT relname FROM pg_class WHERE relnamespace = 'gateway'::regnamespace AND relkind IN ('r', 'p')")
         for row in tables {
             let table = try row.text(0)
-            let answer = try? await ask(world, as: RecorderWorld.ann, "SELECT count(*)::text FROM (SELECT * FROM gateway.\(table)) x")
+            let answer = try? await ask(
+                world, as: RecorderWorld.ann, "SELECT count(*)::text FROM (SELECT * FROM gateway.\(table)) x")
             #expect((answer != nil) == open.contains(table), "\(table)")
         }
     }
@@ -77,20 +80,26 @@ import Testing
     ])
     func aLandlordMayNot(_ statement: String) async throws {
         let world = try await world()
-        let error = await #expect(throws: PostgresError.self) { _ = try await ask(world, as: RecorderWorld.ann, statement) }
+        let error = await #expect(throws: PostgresError.self) {
+            _ = try await ask(world, as: RecorderWorld.ann, statement)
+        }
         #expect(error?.sqlState == "42501")
     }
 
     @Test func aPolicyAddedCarelesslyOpensNothing() async throws {
         let world = try await world()
-        try await world.owner.execute("CREATE POLICY careless ON gateway.whatsapp_messages FOR SELECT TO authenticated USING (true)")
-        #expect(try await ask(world, as: RecorderWorld.ann, "SELECT string_agg(body, ',') FROM gateway.whatsapp_messages") == "to ann")
+        try await world.owner.execute(
+            "CREATE POLICY careless ON gateway.whatsapp_messages FOR SELECT TO authenticated USING (true)")
+        #expect(
+            try await ask(world, as: RecorderWorld.ann, "SELECT string_agg(body, ',') FROM gateway.whatsapp_messages")
+                == "to ann")
     }
 
     @Test func aMessageCannotStandInAnotherLandlordsThread() async throws {
         let world = try await world()
         let error = await #expect(throws: PostgresError.self) {
-            try await world.owner.execute("""
+            try await world.owner.execute(
+                """
                 INSERT INTO gateway.whatsapp_messages (sent_at, conversation_id, landlord_id, endpoint_id, direction, status)
                 SELECT now(), id, '\(RecorderWorld.bob)', endpoint_id, 'incoming', 'received'
                   FROM gateway.whatsapp_conversations WHERE landlord_id = '\(RecorderWorld.ann)'
@@ -103,10 +112,12 @@ import Testing
         let world = try await world()
         let connection = try await PostgresConnection.connect(world.configuration)
         #expect(try await connection.query("SELECT count(*) FROM gateway.whatsapp_messages").one().int64(0) == 4)
-        #expect(try await world.value("""
-            SELECT string_agg(relname, ',') FROM pg_class WHERE relnamespace = 'gateway'::regnamespace
-               AND relkind IN ('r', 'p') AND NOT relispartition AND NOT (relrowsecurity AND relforcerowsecurity)
-            """) == nil)
+        #expect(
+            try await world.value(
+                """
+                SELECT string_agg(relname, ',') FROM pg_class WHERE relnamespace = 'gateway'::regnamespace
+                   AND relkind IN ('r', 'p') AND NOT relispartition AND NOT (relrowsecurity AND relforcerowsecurity)
+                """) == nil)
     }
 
     @Test func claimsAndRoleEndWithTheirTransaction() async throws {
@@ -114,8 +125,12 @@ import Testing
         let connection = try await PostgresConnection.connect(world.configuration)
         let identity = TransactionIdentity(role: "authenticated", claimsJSON: "{\"sub\":\"\(RecorderWorld.ann)\"}")
         let sql = "SELECT count(*) FROM gateway.whatsapp_messages"
-        #expect(try await connection.transaction(as: identity) { c throws(PostgresError) in try c.query(sql).one().int64(0) } == 1)
-        let leaked = try await connection.query("SELECT current_user::text || current_setting('request.jwt.claims', true)").one().text(0)
+        #expect(
+            try await connection.transaction(as: identity) { c throws(PostgresError) in try c.query(sql).one().int64(0)
+            } == 1)
+        let leaked = try await connection.query(
+            "SELECT current_user::text || current_setting('request.jwt.claims', true)"
+        ).one().text(0)
         #expect(leaked == RecorderWorld.login)
     }
 }

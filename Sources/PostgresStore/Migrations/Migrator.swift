@@ -2,7 +2,7 @@ package import PostgresClient
 
 /// Brings a database to what this program needs, as an owner of the schema `gateway` (or somebody who may make it).
 ///
-/// Each migration is a transaction of its own and noted in `gateway.schema_migrations`; a lock keeps two migrators apart.
+/// Each migration is a transaction of its own, noted in `gateway.schema_migrations`; a lock keeps two migrators apart.
 /// Applying again changes nothing.
 package struct Migrator: Sendable {
     private let connection: PostgresConnection
@@ -24,7 +24,8 @@ package struct Migrator: Sendable {
                 case .none: .pending
                 case .some(let row): row.checksum == checksum ? .applied : .changed
                 }
-            statuses.append(MigrationStatus(number: migration.number, name: migration.name, checksum: checksum, state: state))
+            statuses.append(
+                MigrationStatus(number: migration.number, name: migration.name, checksum: checksum, state: state))
         }
         let known = Set(migrations.map(\.number))
         for (number, row) in applied.sorted(by: { $0.key < $1.key }) where !known.contains(number) {
@@ -64,7 +65,8 @@ package struct Migrator: Sendable {
     private static let lock = 1_735_288_188
 
     private func prepare() async throws(PostgresError) {
-        try await connection.execute("""
+        try await connection.execute(
+            """
             SET client_min_messages = warning;
             CREATE SCHEMA IF NOT EXISTS gateway;
             CREATE TABLE IF NOT EXISTS gateway.schema_migrations (
@@ -109,18 +111,22 @@ package struct Migrator: Sendable {
         ).one()
         let name = try row.text(0)
         guard try row.bool(1) else {
-            throw SchemaProblem("there is no login \(login)", cure: "CREATE ROLE \(name) LOGIN PASSWORD '…', then apply again")
+            throw SchemaProblem(
+                "there is no login \(login)", cure: "CREATE ROLE \(name) LOGIN PASSWORD '…', then apply again")
         }
         // Before 16 a member can always SET ROLE. From 16 on that is said, and what landlords may do is not inherited.
-        let statements = await connection.serverVersion >= 160_000
-            ? "GRANT gateway_writer TO \(name) WITH INHERIT TRUE, SET TRUE; GRANT authenticated TO \(name) WITH INHERIT FALSE, SET TRUE"
+        let statements =
+            await connection.serverVersion >= 160_000
+            ? "GRANT gateway_writer TO \(name) WITH INHERIT TRUE, SET TRUE; "
+                + "GRANT authenticated TO \(name) WITH INHERIT FALSE, SET TRUE"
             : "GRANT gateway_writer, authenticated TO \(name)"
         do {
             try await connection.execute(statements)
         } catch {
             guard error.sqlState == "42501" else { throw error }
             throw SchemaProblem(
-                "this login may not grant the gateway's roles", cure: "as an administrator of the server: \(statements);")
+                "this login may not grant the gateway's roles",
+                cure: "as an administrator of the server: \(statements);")
         }
     }
 

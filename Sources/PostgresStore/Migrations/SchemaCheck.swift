@@ -25,9 +25,14 @@ package struct SchemaCheck: Sendable {
     package func login() async throws(PostgresError) -> SchemaProblem? {
         let row = try await connection.query(Self.loginStatement).one()
         let name = try row.text(0)
-        let cure = "make a plain login and run `zenrent-gateway migrate apply --grant-to LOGIN`, then name it in DATABASE_URL"
-        if try row.bool(1) { return SchemaProblem("the login \(name) is a superuser, and row security does not bind it", cure: cure) }
-        if try row.bool(2) { return SchemaProblem("the login \(name) has BYPASSRLS, and row security does not bind it", cure: cure) }
+        let cure =
+            "make a plain login and run `zenrent-gateway migrate apply --grant-to LOGIN`, then name it in DATABASE_URL"
+        if try row.bool(1) {
+            return SchemaProblem("the login \(name) is a superuser, and row security does not bind it", cure: cure)
+        }
+        if try row.bool(2) {
+            return SchemaProblem("the login \(name) has BYPASSRLS, and row security does not bind it", cure: cure)
+        }
         if try row.bool(3) { return SchemaProblem("the login \(name) owns the gateway's tables", cure: cure) }
         guard try row.bool(4) else {
             return SchemaProblem("the database has no gateway schema yet", cure: "run `zenrent-gateway migrate apply`")
@@ -49,9 +54,10 @@ package struct SchemaCheck: Sendable {
                 cure: "use the version of this program that applied it, or restore the database")
         }
         if !pending.isEmpty {
-            problems.append(SchemaProblem(
-                "\(pending.count) migrations are pending (\(pending.joined(separator: ", ")))",
-                cure: "run `zenrent-gateway migrate apply`"))
+            problems.append(
+                SchemaProblem(
+                    "\(pending.count) migrations are pending (\(pending.joined(separator: ", ")))",
+                    cure: "run `zenrent-gateway migrate apply`"))
         }
         return problems
     }
@@ -63,10 +69,10 @@ package struct SchemaCheck: Sendable {
                           WHERE c.relnamespace = to_regnamespace('gateway') AND c.relkind IN ('r', 'p')), false),
                EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = to_regnamespace('gateway')
                           AND c.relname = 'schema_migrations'),
-               coalesce((SELECT bool_and(pg_has_role(x.oid, CASE x.rolname WHEN 'gateway_writer' THEN 'USAGE'
-                                 WHEN 'authenticated' THEN CASE WHEN current_setting('server_version_num')::integer >= 160000
-                                                                THEN 'SET' ELSE 'MEMBER' END END)) AND count(*) = 2
-                           FROM pg_roles x WHERE x.rolname IN ('gateway_writer', 'authenticated')), false)
+               (SELECT count(*) = 2 AND bool_and(pg_has_role(x.oid, CASE
+                         WHEN x.rolname = 'gateway_writer' THEN 'USAGE'
+                         WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END))
+                  FROM pg_roles x WHERE x.rolname IN ('gateway_writer', 'authenticated'))
           FROM pg_roles r WHERE r.rolname = current_user
         """
 
@@ -88,8 +94,9 @@ package struct SchemaCheck: Sendable {
                'run SELECT gateway.ensure_partitions()', w.suffix = 'default'
           FROM gateway.wanted_partitions() w WHERE to_regclass('gateway.' || w.parent || '_' || w.suffix) IS NULL
         UNION ALL
-        SELECT 'changes of public.' || t || ' are not followed', 'give the owner of gateway the right TRIGGER on it and run '
-               || 'SELECT gateway.attach_source(), or schedule SELECT gateway.refresh_tenant_landlord_routing()', false
+        SELECT 'changes of public.' || t || ' are not followed',
+               'give the owner of gateway the right TRIGGER on it and run SELECT gateway.attach_source(), or schedule '
+               || 'SELECT gateway.refresh_tenant_landlord_routing()', false
           FROM unnest('{tenants,leases,properties,user_profiles}'::text[]) t
          WHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'gateway_route_ins'
                               AND tgrelid = to_regclass('public.' || t))

@@ -3,7 +3,7 @@ import Messaging
 import PostgresClient
 package import Routing
 
-/// Answers a batch's questions about threads with one query, on the recorder's connection: intake asks before it records.
+/// Answers a batch's questions about threads with one query, on the recorder's connection: intake asks, then records.
 package struct PostgresConversationLookup: ConversationLookup {
     private let session: RecorderSession
 

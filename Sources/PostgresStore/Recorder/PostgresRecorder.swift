@@ -33,7 +33,8 @@ package struct PostgresRecorder: Recorder {
         try await RecorderError.mapping { () async throws(PostgresError) in
             let connection = try await session.open()
             let values = RecordBatchParameters(batch).values
-            let row = batch.isRehearsal
+            let row =
+                batch.isRehearsal
                 ? try await connection.rehearse(Self.recordStatement, values).one()
                 : try await connection.query(Self.recordStatement, values).one()
             if try row.int32(0) == 1 { return .recorded(try Self.outcome(row)) }
@@ -127,7 +128,8 @@ extension PostgresRecorder {
 
     private static func route(_ row: PostgresRow) throws(PostgresError) -> Route {
         Route(
-            key: PhoneKey(folded: UInt64(clamping: try row.int64(1))), landlordID: try row.id(2), tenantID: try row.id(3),
+            key: PhoneKey(folded: UInt64(clamping: try row.int64(1))), landlordID: try row.id(2),
+            tenantID: try row.id(3),
             leaseID: try row.id(4), propertyID: try row.nullableID(5), validFrom: try row.nullableDay(6),
             validUntil: try row.nullableDay(7), isActive: try row.bool(8), learntAt: try row.time(9))
     }
@@ -168,7 +170,8 @@ extension PostgresRecorder {
     private static let routesStatement = PostgresStatement(
         name: "sender_routes",
         sql: """
-            SELECT n, phone_key, landlord_id, tenant_id, lease_id, property_id, valid_from, valid_until, is_active, learnt_at
+            SELECT n, phone_key, landlord_id, tenant_id, lease_id, property_id, valid_from, valid_until, is_active,
+                   learnt_at
               FROM gateway.sender_routes($1::integer[], $2::uuid[], $3::bigint[], $4::text[])
             """)
 
@@ -215,7 +218,8 @@ extension RecorderError {
     /// Data errors: what the client library calls so, a value that is missing where one must be, nesting too deep.
     init(_ error: PostgresError) {
         let isData = error.isDataError || error.sqlState == "23502" || error.sqlState == "54001"
-        self = isData
+        self =
+            isData
             ? .dataRejected(sqlState: error.sqlState ?? "", detail: error.description)
             : .unavailable(error.description)
     }

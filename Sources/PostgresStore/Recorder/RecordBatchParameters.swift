@@ -193,7 +193,9 @@ private struct ParkedColumns {
         var numbers: [Int64: Int32] = [:]
         for update in updates {
             let number = numbers[update.position.value] ?? Int32(numbers.count + 1)
-            if numbers.updateValue(number, forKey: update.position.value) == nil { bodies.append(bytea: update.payload) }
+            if numbers.updateValue(number, forKey: update.position.value) == nil {
+                bodies.append(bytea: update.payload)
+            }
             position.append(int64: update.position.value)
             index.append(int32: Int32(clamping: update.index))
             receivedAt.append(time: update.receivedAt)

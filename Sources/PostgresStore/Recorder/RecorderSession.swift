@@ -7,9 +7,9 @@ package actor RecorderSession {
 
     /// Connects to nothing yet.
     ///
-    /// Each setting has its reason: planning the recording statement costs more than running it, and the planner would do
-    /// it every time; a plan made while the tables were empty must not read them whole once they are full; the price put
-    /// on such a plan must not look like work worth compiling for.
+    /// Each setting has its reason: planning the recording statement costs a millisecond, and the planner would do it
+    /// every time; a plan made while the tables were empty must not read them whole once they are full; the price put on
+    /// such a plan must not look like work worth compiling for.
     package init(_ configuration: PostgresConfiguration) {
         var own = configuration
         own.applicationName += " recorder"
