@@ -389,6 +389,7 @@ let package = Package(
                 "GatewayTesting",
                 "Messaging",
                 "PostgresClient",
+                logging,
             ],
             swiftSettings: rules),
         .testTarget(
@@ -492,6 +493,13 @@ let package = Package(
                 nioPosix,
                 nioSSL,
                 logging,
+                "PostgresClient",
+                "PrivatePostgres",
+                "PostgresStore",
+                "Operations",
+                "Routing",
+                "Ingress",
+                "Journal",
             ],
             swiftSettings: rules),
         .testTarget(
@@ -508,6 +516,11 @@ let package = Package(
                 nioCore,
                 nioSSL,
                 "zenrent-gateway",
+                "API",
+                "PostgresStore",
+                logging,
+                lifecycle,
+                nioPosix,
             ],
             swiftSettings: rules),
     ]

@@ -1,5 +1,6 @@
 import Crypto
 import struct Foundation.Date
+import GatewayTesting
 import Journal
 import Logging
 import Messaging
