@@ -522,6 +522,7 @@ let package = Package(
                 lifecycle,
                 nioPosix,
             ],
+            exclude: ["Shim"],
             swiftSettings: rules),
     ]
 )
