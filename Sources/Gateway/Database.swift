@@ -24,6 +24,7 @@ struct Database: Sendable {
         func connection(_ name: String) -> PostgresConfiguration {
             PostgresConfiguration(url.reveal(), applicationName: name.isEmpty ? "zenrent-gateway" : "zenrent-gateway \(name)")
         }
+        let health = board.register("database", blocksAcknowledging: false)
         let endpoints = PostgresEndpointStore(connection("endpoints"))
         let upkeep = Upkeep(PostgresPool(connection("upkeep"), limits: .init(connectionsMax: 1)))
         let session = RecorderSession(connection(""))
@@ -34,13 +35,17 @@ struct Database: Sendable {
             PostgresPool(connection("api"), limits: .init(connectionsMax: Self.landlordConnectionsMax)))
         routes = RouteLoader(
             source: PostgresRouteSource(connection("routes")), pollSeconds: configuration.routePollSeconds,
-            health: board.register("routes", blocksAcknowledging: false), logger: logger, onChange: { _ in })
+            health: board.register("routes", blocksAcknowledging: false), database: health, logger: logger)
         let meta = configuration.meta
         gate = DatabaseGate(
-            connection("start"), health: board.register("database", blocksAcknowledging: false), logger: logger
+            connection("start"), health: health, logger: logger
         ) {
             try await upkeep.run()
-            guard let phoneNumberID = meta.phoneNumberID else { return }
+            guard let phoneNumberID = meta.phoneNumberID else {
+                logger.warning(
+                    "WHATSAPP_PHONE_NUMBER_ID is not set: webhooks for numbers that are not in gateway.endpoints are parked")
+                return
+            }
             try await endpoints.save(cloudNumber: phoneNumberID, businessAccountID: meta.businessAccountID)
         }
         housekeeping = Self.housekeeping(upkeep, logger: logger)
@@ -49,7 +54,7 @@ struct Database: Sendable {
     /// Partitions for the days to come, what has aged out, a comparison of the routes with the application's tables.
     private static func housekeeping(_ upkeep: Upkeep, logger: Logger) -> [any Service] {
         [
-            RepeatingService(every: .seconds(6 * 3600)) {
+            RepeatingService(every: .seconds(6 * 3600), beginsAtOnce: false) {
                 do { try await upkeep.run() } catch {
                     logger.warning("upkeep of the database failed; tried again later", metadata: ["error": "\(error)"])
                 }

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 
 /// Directories the gateway makes for itself.
 package enum Directories {
@@ -18,4 +19,22 @@ package enum Directories {
         }
         return absolute
     }
+}
+
+/// Keeps other gateways out of a data directory while it is held; the kernel lets go when the process ends.
+final class DirectoryHold: Sendable {
+    private let descriptor: Int32
+
+    init(_ directory: String) throws(Directories.Failure) {
+        let path = try Directories.make(directory) + "/gateway.lock"
+        descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let reason = descriptor < 0 ? String(cString: strerror(errno)) : "another gateway holds it"
+            if descriptor >= 0 { close(descriptor) }
+            throw Directories.Failure(
+                description: "\(path): \(reason); stop the other gateway, or give this one another GATEWAY_DATA_DIR")
+        }
+    }
+
+    deinit { close(descriptor) }
 }

@@ -49,8 +49,13 @@ package struct Gateway: Sendable {
         let certificates = try CertificateLoader(directory: configuration.certificatesDirectory)
         let rules = try RulesLoader(directory: configuration.rulesDirectory)
         let journal = try openJournal(configuration, board: board, fatal: fatal, logger: logger)
+        registry.collect { JournalMetrics.samples(journal.standing) }
+        registry.collect { board.samples() }
         let database = Database(databaseURL, configuration: configuration, board: board, logger: logger)
         try await database.gate.check()
+        for name in configuration.unused {
+            logger.warning("a setting is set that this version does not use", metadata: ["setting": "\(name.rawValue)"])
+        }
 
         let intake = Intake(
             journal: journal, recorder: database.recorder, lookup: database.lookup,
@@ -156,6 +161,6 @@ package struct Gateway: Sendable {
             configuration: APIConfiguration(host: configuration.bind, port: configuration.apiPort),
             store: database.conversations, verifier: verifier, tls: { certificates.holder.current },
             signatureTemplate: { rules.rules.signature }, clock: SystemTime.now, logger: logger)
-        return (server, configuration.apiPort)
+        return (APIService(server, port: configuration.apiPort), configuration.apiPort)
     }
 }

@@ -18,6 +18,4 @@ final class BodyBudget: Sendable {
     func release(_ bytes: Int) {
         if bytes > 0 { free.add(bytes, ordering: .relaxed) }
     }
-
-    var freeBytes: Int { free.load(ordering: .relaxed) }
 }

@@ -40,8 +40,6 @@ final class IngressLoop: AppendSink, @unchecked Sendable {
         if handlers.isEmpty { drained?.succeed() }
     }
 
-    var connectionCount: Int { handlers.count }
-
     /// One hop for a whole group of envelopes.
     func appended(_ tickets: [AppendTicket], result: Result<DurabilityReceipt, JournalError>) {
         eventLoop.execute { [self] in

@@ -26,7 +26,7 @@ public struct PhoneNumber: Hashable, Sendable {
 
 /// A phone number folded so that the form people dial and the form WhatsApp registers meet.
 ///
-/// Mexico (`52 1` + 10), Argentina (`54 9` + 10) and Brazil (ninth digit of a mobile) are written in two ways. The key
+/// Mexico (`52 1` + 10), Argentina (`54 9` + 10) and Brazil (ninth digit of a mobile, whose old number began with 6 to 9) are written in two ways. The key
 /// is for lookup alone: it is never dialled. Source: Meta's note on rewritten numbers, see `docs/decisions`.
 @frozen
 public struct PhoneKey: Hashable, Sendable, Comparable {
@@ -41,7 +41,8 @@ public struct PhoneKey: Hashable, Sendable, Comparable {
         switch n {
         case 5_210_000_000_000...5_219_999_999_999: value = 520_000_000_000 + n % 10_000_000_000
         case 5_490_000_000_000...5_499_999_999_999: value = 540_000_000_000 + n % 10_000_000_000
-        case 5_500_000_000_000...5_599_999_999_999 where n / 100_000_000 % 10 == 9:
+        case 5_500_000_000_000...5_599_999_999_999
+        where n / 100_000_000 % 10 == 9 && n / 10_000_000 % 10 >= 6:
             value = n / 1_000_000_000 * 100_000_000 + n % 100_000_000
         default: value = n
         }

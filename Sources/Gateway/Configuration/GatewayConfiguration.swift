@@ -18,6 +18,10 @@ package struct GatewayConfiguration: Sendable {
     /// Event loops of the public listener; `nil` = one a core.
     package var eventLoops: Int?
     package var routePollSeconds: Int64
+    /// Digits, for numbers written in national form.
+    package var defaultCountryCode: String
+    /// Settings that are set and that nothing uses yet.
+    package var unused: [SettingName]
     package var meta: MetaSettings
     package var supabase: SupabaseSettings
 
@@ -57,6 +61,8 @@ package struct GatewayConfiguration: Sendable {
         ingressLimits = try Self.ingressLimits(settings)
         eventLoops = try settings.find(.eventLoops) == nil ? nil : try settings.count(.eventLoops, in: 1...256)
         routePollSeconds = try settings.seconds(.routePollInterval, in: 1...3600)
+        defaultCountryCode = try Self.countryCode(settings)
+        unused = try Self.reserved.filter { name throws(SettingError) in try settings.find(name) != nil }
         meta = try Self.meta(settings)
         supabase = SupabaseSettings(
             secret: try Self.signingSecret(settings), keysURL: try settings.text(.supabaseJWKSURL),
@@ -100,6 +106,20 @@ package struct GatewayConfiguration: Sendable {
             graphTrustFile: try settings.text(.metaGraphTrustFile), version: try settings.text(.cloudAPIVersion) ?? "",
             phoneNumberID: try settings.text(.phoneNumberID), businessAccountID: try settings.text(.businessAccountID),
             accessToken: try settings.secret(.accessToken))
+    }
+
+    /// For parts of the product that are not there yet.
+    private static let reserved: [SettingName] = [
+        .metaAppID, .defaultTemplate, .vpsURL, .vpsAPIKey, .vpsWebhookSecret, .vpsWebhookDialect, .encryptionKey,
+        .superAdminEmail,
+    ]
+
+    private static func countryCode(_ settings: SettingsReader) throws(SettingError) -> String {
+        let code = try settings.text(.defaultCountryCode) ?? ""
+        guard (1...3).contains(code.utf8.count), code.utf8.allSatisfy({ (0x30...0x39).contains($0) }), code.first != "0" else {
+            throw SettingError(.defaultCountryCode, "\"\(code.prefix(20))\" is not a country code of one to three digits, such as 44")
+        }
+        return code
     }
 
     /// RFC 7518 wants a key as long as the hash; a shorter one can be guessed.

@@ -27,7 +27,9 @@ package enum Development {
         try Ports.check(try [.ingressPort, .apiPort, .operationsPort, .sandboxPort].map { ($0, try settings.port($0)) })
 
         print("Starting the private PostgreSQL under \(dataDirectory) …")
-        let database = try await PrivateDatabase.open(dataDirectory: dataDirectory, samples: SampleWorld.sql, logger: logger)
+        let database = try await PrivateDatabase.open(
+            dataDirectory: dataDirectory, countryCode: try settings.text(.defaultCountryCode) ?? "44",
+            samples: SampleWorld.sql, logger: logger)
         do {
             var configuration = try GatewayConfiguration(settings)
             configuration.databaseURL = database.url

@@ -7,6 +7,8 @@ import PrivatePostgres
 /// A PostgreSQL cluster of the gateway's own, made ready to be served from: migrated, with a plain login.
 package struct PrivateDatabase: Sendable {
     private let cluster: PrivatePostgres
+    /// Held until the last copy of this value is gone: a second gateway must not adopt, and then stop, this cluster.
+    private let lock: DirectoryHold
     /// What the gateway connects with: neither superuser nor owner.
     package let url: Secret
 
@@ -14,15 +16,21 @@ package struct PrivateDatabase: Sendable {
     private static let login = "zenrent_gateway"
 
     /// Starts or adopts the cluster under a data directory, and brings its schema up to date.
-    /// - Parameter samples: SQL that is run as the owner after the migrations.
-    package static func open(dataDirectory: String, samples: String? = nil, logger: Logger) async throws -> PrivateDatabase {
+    /// - Parameters:
+    ///   - countryCode: for numbers written in national form; kept by the database from its first migration on.
+    ///   - samples: SQL that is run as the owner after the migrations.
+    package static func open(
+        dataDirectory: String, countryCode: String, samples: String? = nil, logger: Logger
+    ) async throws -> PrivateDatabase {
+        let lock = try DirectoryHold(dataDirectory)
         let cluster = try PrivatePostgres(dataDirectory: dataDirectory, logger: logger)
         _ = try await cluster.start()
         do {
             try await cluster.createDatabase(databaseName)
             try await cluster.createLogin(login)
             let owner = PostgresConfiguration(
-                cluster.connectionString(database: databaseName), applicationName: "zenrent-gateway migrate")
+                cluster.connectionString(database: databaseName), applicationName: "zenrent-gateway migrate",
+                settings: [("zenrent.default_cc", countryCode)])
             let connection = try await PostgresConnection.connect(owner)
             try await Migrator(connection).apply(grantTo: [login]) { migration in
                 logger.info("applying migration", metadata: ["migration": "\(migration.title)"])
@@ -36,7 +44,7 @@ package struct PrivateDatabase: Sendable {
         guard let url = Secret(cluster.connectionString(user: login, database: databaseName)) else {
             preconditionFailure("a connection string is never empty")
         }
-        return PrivateDatabase(cluster: cluster, url: url)
+        return PrivateDatabase(cluster: cluster, lock: lock, url: url)
     }
 
     /// Stops the cluster; clients that are still connected are sent away.

@@ -41,6 +41,8 @@ package final class DatabaseGate: Service {
             try await look()
         } catch let refusal as Refusal {
             throw refusal
+        } catch let error as PostgresError where error.code == .transactionPooler {
+            throw Refusal(description: "\(error)")
         } catch {
             health.report(.degraded(reason: "the database does not answer: \(error)"))
             logger.warning("the database does not answer; webhooks are journaled meanwhile", metadata: ["error": "\(error)"])

@@ -10,6 +10,7 @@ package struct IntakeReporter: IntakeObserver {
     private let logger: Logger
     private let health: HealthReporter
     private let verdicts: [Verdict: Counter]
+    private let redriven = Counter(label: "gateway_updates_redriven_total")
     private let webhooks = Counter(label: "gateway_webhooks_recorded_total")
     private let batches = Counter(label: "gateway_record_batches_total")
     private let retries = Counter(label: "gateway_record_retries_total")
@@ -30,6 +31,10 @@ package struct IntakeReporter: IntakeObserver {
 
     package func observe(_ event: IntakeEvent) {
         switch event {
+        case .recorded(webhooks: 0, let counts, _, let outcome):
+            // Parked updates tried again: they were counted when they came.
+            redriven.increment(by: counts.total - counts.parked)
+            conflicts.increment(by: outcome.identityConflicts)
         case .recorded(let count, let counts, let receivedAt, let outcome):
             webhooks.increment(by: count)
             batches.increment()

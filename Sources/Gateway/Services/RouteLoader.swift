@@ -12,23 +12,22 @@ package final class RouteLoader: Service {
     private let source: any RouteSource
     private let pollInterval: Duration
     private let health: HealthReporter
+    /// The poll is what finds out that the database went away.
+    private let database: HealthReporter
     private let logger: Logger
     private let loading = AsyncLock()
     private let routes = Gauge(label: "gateway_routes")
+    private let generation = Gauge(label: "gateway_routing_table_generation")
     private let loads = Counter(label: "gateway_route_loads_total", dimensions: [("kind", "full")])
     private let deltas = Counter(label: "gateway_route_loads_total", dimensions: [("kind", "delta")])
-    /// Called after each change of the table.
-    private let onChange: @Sendable (RoutingTable) async -> Void
-
     package init(
-        source: any RouteSource, pollSeconds: Int64, health: HealthReporter, logger: Logger,
-        onChange: @escaping @Sendable (RoutingTable) async -> Void
+        source: any RouteSource, pollSeconds: Int64, health: HealthReporter, database: HealthReporter, logger: Logger
     ) {
         self.source = source
         pollInterval = .seconds(pollSeconds)
         self.health = health
+        self.database = database
         self.logger = logger
-        self.onChange = onChange
     }
 
     /// Polls until shutdown. A database that is away leaves the table as it is.
@@ -67,9 +66,10 @@ package final class RouteLoader: Service {
             }
             let next = current.applying(delta)
             deltas.increment()
-            await publish(next.needsCompaction ? next.compacted() : next)
+            publish(next.needsCompaction ? next.compacted() : next)
         }
         health.report(.ok)
+        database.report(.ok)
     }
 
     private func loadAll() async throws -> RoutingTable {
@@ -78,7 +78,7 @@ package final class RouteLoader: Service {
         let cursor = try await source.loadAll { builder.add($0) }
         let next = builder.finish(cursor: cursor, replacing: table.snapshot)
         loads.increment()
-        await publish(next)
+        publish(next)
         health.report(.ok)
         logger.info(
             "routes loaded", metadata: [
@@ -87,14 +87,15 @@ package final class RouteLoader: Service {
         return next
     }
 
-    private func publish(_ next: RoutingTable) async {
+    private func publish(_ next: RoutingTable) {
         table.publish(next)
         routes.record(next.routeCount)
-        await onChange(next)
+        generation.record(next.generation)
     }
 
     private func report(_ error: any Error) {
         let reason = "routes cannot be read from the database: \(error)"
+        database.report(.degraded(reason: "the database does not answer: \(error)"))
         health.report(table.snapshot == nil ? .failed(reason: reason) : .degraded(reason: reason))
         logger.warning("routes not refreshed", metadata: ["error": "\(error)"])
     }

@@ -7,8 +7,8 @@ public import Messaging
 /// part that is not what it should be becomes `undecodable` and leaves the rest unharmed. Unknown fields and types are
 /// never an error.
 public struct MetaWebhookDecoder: Sendable {
-    /// More updates than this in one body are one undecodable update: Meta sends a thousand at most, and the webhook
-    /// log counts in 16 bits.
+    /// More updates than this in one body are one undecodable update: Meta sends a thousand at most, a history some
+    /// thousands, and an update costs some 200 bytes of memory while its batch is recorded.
     public static let updatesMax = 32_767
 
     public init() {}

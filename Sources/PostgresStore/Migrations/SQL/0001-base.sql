@@ -130,7 +130,8 @@ CREATE OR REPLACE FUNCTION gateway.phone_key(n bigint) RETURNS bigint LANGUAGE s
   SELECT CASE
     WHEN n BETWEEN 5210000000000 AND 5219999999999 THEN 520000000000 + n % 10000000000   -- Mexico: 52 1 + 10
     WHEN n BETWEEN 5490000000000 AND 5499999999999 THEN 540000000000 + n % 10000000000   -- Argentina: 54 9 + 10
-    WHEN n BETWEEN 5500000000000 AND 5599999999999 AND (n / 100000000) % 10 = 9          -- Brazil: ninth digit
+    -- Brazil: the ninth digit of a mobile. Old numbers that begin with 2 to 5 are landlines and were never lengthened.
+    WHEN n BETWEEN 5500000000000 AND 5599999999999 AND (n / 100000000) % 10 = 9 AND (n / 10000000) % 10 >= 6
       THEN (n / 1000000000) * 100000000 + n % 100000000
     ELSE n END
 $$;
