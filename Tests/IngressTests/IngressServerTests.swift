@@ -167,7 +167,7 @@ struct IngressServerTests {
     ])
     func cutsOffSlowSenders(text: String, statuses: [Int]) async throws {
         var limits = IngressLimits()
-        (limits.headSeconds, limits.bodySeconds, limits.idleSeconds, limits.lingerSeconds) = (0, 0, 0, 0)
+        (limits.headSeconds, limits.bodySeconds, limits.idleSeconds, limits.lingerSeconds) = (3, 1, 1, 1)
         let (answer, _) = try await Self.exchange(text, limits: limits)
         #expect(answer.statuses == statuses)
     }

@@ -80,7 +80,6 @@ import Testing
         (#"{"billable":"maybe"}"#, .recorded),  // waits: the message is not known yet
         (#"{"category":"a\u0000b"}"#, .refused),
         ("{", .refused),
-        (String(repeating: "[", count: 100_000), .refused),
         ("[]", .recorded),
     ])
     func aPrice(_ pricing: String, _ fate: Fate) async throws {
@@ -89,6 +88,10 @@ import Testing
             endpoint: world.endpoint.reference, messageID: "s1", status: .sent, at: RecorderWorld.clock)
         status.pricing = pricing
         try await expect(fate, world, [], [status])
+    }
+
+    @Test func aPriceNestedWithoutEndIsRefused() async throws {
+        try await aPrice(String(repeating: "[", count: 100_000), .refused)
     }
 
     @Test func whatIsRefusedLeavesTheOthersOfItsBatchForTheNextTry() async throws {

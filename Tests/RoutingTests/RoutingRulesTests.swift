@@ -181,17 +181,19 @@ import Testing
             errors.count == 1 && errors[0].line == 2 && errors[0].column == 6 && errors[0].offendingText == "byte 0xe9")
     }
 
-    @Test(
-        "a file that would grow without end, or nests without end, is refused at once",
-        arguments: [
+    @Test("a file that would grow without end, or nests without end, is refused at once")
+    func bombs() {
+        // Not arguments of the test: its log would print them.
+        for text in [
             "a: &a [x,x,x,x,x,x,x,x,x]\n" + (0..<30).map { "b\($0): &b\($0) [*a,*a,*a,*a,*a,*a,*a]\n" }.joined(),
             "? &a [x]\n: 1\n? [*a, *a]\n: 2",
             String(repeating: "[", count: 100_000), String(repeating: "{a: ", count: 100_000),
             String(repeating: "- ", count: 100_000),
             (0..<2000).map { String(repeating: " ", count: $0) + "a:\n" }.joined(),
-        ])
-    func bombs(text: String) {
-        #expect(Self.errors([RulesFile(name: "a.yaml", text: text)]).count == 1)
+        ] {
+            let count = Self.errors([RulesFile(name: "a.yaml", text: text)]).count
+            #expect(count == 1)
+        }
     }
 
     @Test("a damaged file is read or refused, each time with a place in it")
