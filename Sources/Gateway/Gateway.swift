@@ -65,7 +65,7 @@ package struct Gateway: Sendable {
         let ingress = IngressServer(
             configuration: .init(
                 host: configuration.bind, port: configuration.ingressPort, limits: configuration.ingressLimits),
-            group: MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount),
+            group: MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? Processors.available),
             tls: certificates.holder, verification: configuration.verification, appender: journal, logger: logger,
             clock: SystemTime.now)
         try await ingress.bind()

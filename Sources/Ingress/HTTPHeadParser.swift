@@ -232,9 +232,9 @@ struct HTTPHeadParser: Sendable {
 
 // MARK: - Bytes
 
-let CR = UInt8(ascii: "\r")
-let SP = UInt8(ascii: " ")
-let HT = UInt8(ascii: "\t")
+var CR: UInt8 { UInt8(ascii: "\r") }
+var SP: UInt8 { UInt8(ascii: " ") }
+var HT: UInt8 { UInt8(ascii: "\t") }
 
 extension HTTPHeadParser {
     static func lineFeed(in bytes: UnsafeRawBufferPointer, from start: Int) -> Int? {
@@ -279,26 +279,20 @@ extension HTTPHeadParser {
     }
 }
 
-/// The character classes of RFC 9110 and RFC 3986, as bits of one table.
+/// The character classes of RFC 9110 and RFC 3986: a bit for each ASCII character, in two words that are compiled in. A
+/// table in a static would be asked for its initialisation at every byte.
 enum CharacterClass {
-    private static let token: UInt8 = 1
-    private static let target: UInt8 = 2
-    private static let fieldValue: UInt8 = 4
-    private static let host: UInt8 = 8
+    /// Letters, digits and ``!#$%&'*+-.^_`|~``.
+    static func isToken(_ byte: UInt8) -> Bool { has(byte, 0x03FF_6CFA_0000_0000, 0x57FF_FFFF_C7FF_FFFE) }
+    /// Letters, digits and `-._~!$&'()*+,;=:@/?%`.
+    static func isTarget(_ byte: UInt8) -> Bool { has(byte, 0xAFFF_FFF2_0000_0000, 0x47FF_FFFE_87FF_FFFF) }
+    /// Letters, digits and `-._~!$&'()*+,;=:[]%`.
+    static func isHost(_ byte: UInt8) -> Bool { has(byte, 0x2FFF_7FF2_0000_0000, 0x47FF_FFFE_AFFF_FFFE) }
+    /// Everything but control bytes; a tab is allowed.
+    static func isFieldValue(_ byte: UInt8) -> Bool { (byte >= 0x20 && byte != 0x7F) || byte == 0x09 }
 
-    static func isToken(_ byte: UInt8) -> Bool { table[Int(byte)] & token != 0 }
-    static func isTarget(_ byte: UInt8) -> Bool { table[Int(byte)] & target != 0 }
-    static func isFieldValue(_ byte: UInt8) -> Bool { table[Int(byte)] & fieldValue != 0 }
-    static func isHost(_ byte: UInt8) -> Bool { table[Int(byte)] & host != 0 }
-
-    private static let table: [UInt8] = {
-        var table = [UInt8](repeating: 0, count: 256)
-        func add(_ bit: UInt8, _ text: String) { for byte in text.utf8 { table[Int(byte)] |= bit } }
-        let alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-        add(token, alphanumeric + "!#$%&'*+-.^_`|~")
-        add(target, alphanumeric + "-._~!$&'()*+,;=:@/?%")
-        add(host, alphanumeric + "-._~!$&'()*+,;=:[]%")
-        for byte in 0...255 where byte == 9 || (byte >= 0x20 && byte != 0x7F) { table[byte] |= fieldValue }
-        return table
-    }()
+    @inline(__always)
+    private static func has(_ byte: UInt8, _ low: UInt64, _ high: UInt64) -> Bool {
+        byte < 128 && (byte < 64 ? low : high) >> UInt64(byte & 63) & 1 == 1
+    }
 }

@@ -17,7 +17,7 @@ public actor Intake {
     private let now: @Sendable () -> Timestamp
     private let owner: UniqueID
     let observer: any IntakeObserver
-    private var generator = SystemRandomNumberGenerator()
+    private var generator = IdentifierGenerator()
 
     private var checkpointNumber: Int32 = 0
     /// Where the database's checkpoint is.

@@ -14,6 +14,8 @@ struct JournalFile: ~Copyable {
     private let trim: SQLiteStatement
     private let setConfirmed: SQLiteStatement
     private let throughAt: SQLiteStatement
+    private let begin: SQLiteStatement
+    private let commit: SQLiteStatement
 
     private(set) var id: UniqueID
     private(set) var confirmed: JournalPosition
@@ -42,11 +44,15 @@ struct JournalFile: ~Copyable {
         let last = JournalPosition(max(sequence, head.confirmed.value))
         let through = try connection.integer("SELECT bytes_through FROM entries ORDER BY position DESC LIMIT 1")
         let first = try connection.integer("SELECT min(position) FROM entries")
+        let begin = try connection.prepare("BEGIN IMMEDIATE")
+        let commit = try connection.prepare("COMMIT")
         self.connection = connection
         self.insert = insert
         self.trim = trim
         self.setConfirmed = setConfirmed
         self.throughAt = throughAt
+        self.begin = begin
+        self.commit = commit
         id = head.id
         confirmed = head.confirmed
         confirmedThrough = head.confirmedThrough
@@ -108,7 +114,7 @@ struct JournalFile: ~Copyable {
     mutating func write(
         _ group: [Envelope], confirming target: JournalPosition?, limits: JournalLimits, now: Timestamp
     ) throws(SQLiteError) {
-        try connection.execute("BEGIN IMMEDIATE")
+        try begin.run()
         do throws(SQLiteError) {
             var through = lastThrough
             for envelope in group {
@@ -117,7 +123,7 @@ struct JournalFile: ~Copyable {
             }
             let confirmation = try confirm(target)
             let trimmed = group.isEmpty ? 0 : try trimSome(2 * group.count + 8, through: through, limits: limits, now: now)
-            try connection.execute("COMMIT")
+            try commit.run()
             last = JournalPosition(last.value + Int64(group.count))
             lastThrough = through
             oldest = JournalPosition(oldest.value + trimmed)

@@ -77,6 +77,12 @@ struct SQLiteStatement: ~Copyable {
             message: "\(String(cString: sqlite3_errmsg(database))) (\(sql.prefix(60)))")
     }
 
+    /// Steps once and makes ready for the next time; for statements that return nothing.
+    func run() throws(SQLiteError) {
+        defer { reset() }
+        _ = try step()
+    }
+
     func reset() { sqlite3_reset(handle) }
     func bind(_ index: Int32, _ value: Int64) { sqlite3_bind_int64(handle, index, value) }
 
