@@ -3,7 +3,8 @@ public import Messaging
 
 /// What intake tells the outside: for metrics, logs and the health board. No message content.
 public enum IntakeEvent: Sendable {
-    /// A batch is committed. `receivedAt` is that of its newest webhook.
+    /// A batch is committed. `receivedAt` is that of its newest webhook. Without webhooks, a parked update was
+    /// tried again.
     case recorded(webhooks: Int, counts: VerdictCounts, receivedAt: Timestamp, outcome: RecordOutcome)
     /// The same batch will be tried again.
     case retrying(reason: String, delay: Duration)
