@@ -14,8 +14,9 @@ package enum Directories {
             try FileManager.default.createDirectory(
                 atPath: absolute, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         } catch {
-            throw Failure(description: "cannot make the directory \(absolute): \(error.localizedDescription); "
-                + "set GATEWAY_DATA_DIR to a place this user can write to")
+            throw Failure(
+                description: "cannot make the directory \(absolute): \(error.localizedDescription); "
+                    + "set GATEWAY_DATA_DIR to a place this user can write to")
         }
         return absolute
     }
@@ -27,13 +28,18 @@ final class DirectoryHold: Sendable {
 
     init(_ directory: String) throws(Directories.Failure) {
         let path = try Directories.make(directory) + "/gateway.lock"
-        descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            let reason = descriptor < 0 ? String(cString: strerror(errno)) : "another gateway holds it"
-            if descriptor >= 0 { close(descriptor) }
+        let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
             throw Directories.Failure(
-                description: "\(path): \(reason); stop the other gateway, or give this one another GATEWAY_DATA_DIR")
+                description: "cannot open \(path) (\(String(cString: strerror(errno)))); "
+                    + "set GATEWAY_DATA_DIR to a place this user can write to")
         }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            throw Directories.Failure(
+                description: "another gateway runs in \(directory); stop it, or give this one another GATEWAY_DATA_DIR")
+        }
+        self.descriptor = descriptor
     }
 
     deinit { close(descriptor) }

@@ -1,8 +1,5 @@
 import ArgumentParser
 import Gateway
-import Logging
-import Metrics
-import Operations
 
 @main
 struct ZenRentGateway: AsyncParsableCommand {
@@ -17,7 +14,8 @@ struct ZenRentGateway: AsyncParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            Serve.self, Dev.self, Twin.self, Migrate.self, Routes.self, Inbox.self, Certs.self, VersionCommand.self,
+            Serve.self, Dev.self, Twin.self, Migrate.self, Routes.self, Rules.self, Inbox.self, Certs.self,
+            VersionCommand.self,
         ])
 
     static func main() async {
@@ -30,14 +28,38 @@ struct ZenRentGateway: AsyncParsableCommand {
                 try command.run()
             }
         } catch {
-            // One line, ending in what to do: no stack of wrapped errors.
-            if error is CleanExit || error is ValidationError || error is ExitCode || Self.exitCode(for: error) == .validationFailure {
-                exit(withError: error)
-            }
-            let text = Self.message(for: error)
-            Terminal.error("zenrent-gateway: \(text.isEmpty ? "\(error)" : text)")
-            exit(withError: ExitCode.failure)
+            end(with: error)
         }
+    }
+
+    /// Help goes out as it is; everything else is one line on standard error, ending in what to do.
+    private static func end(with error: any Error) -> Never {
+        let code = exitCode(for: error)
+        switch code {
+        case .success: exit(withError: error)
+        case .validationFailure:
+            let message = message(for: error).split(whereSeparator: \.isNewline).first.map(String.init) ?? "wrong usage"
+            Terminal.error("zenrent-gateway: \(message); see `\(commandPath()) --help`")
+        default:
+            if !(error is ExitCode) { Terminal.error("zenrent-gateway: \(error)") }
+        }
+        exit(withError: code)
+    }
+
+    /// The command that was meant, as far as the words tell.
+    private static func commandPath() -> String {
+        var command: any ParsableCommand.Type = Self.self
+        var path = ["zenrent-gateway"]
+        for word in CommandLine.arguments.dropFirst() {
+            let next = command.configuration.subcommands.first { $0.configuration.commandName == word }
+            guard let next else {
+                if word.hasPrefix("-") { continue }
+                break
+            }
+            command = next
+            path.append(word)
+        }
+        return path.joined(separator: " ")
     }
 }
 
@@ -47,10 +69,11 @@ enum Version {
 
 struct VersionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "version", abstract: "Prints the version.", discussion: "Example: zenrent-gateway version --json")
-    @Flag(help: "Print one JSON object.") var json = false
+        commandName: "version", abstract: "Prints the version.",
+        discussion: "Exit code: 0.\n\nExample: zenrent-gateway version --json")
+    @OptionGroup var output: OutputOptions
 
-    func run() {
-        print(json ? "{\"version\":\"\(Version.text)\"}" : "zenrent-gateway \(Version.text)")
+    func run() throws {
+        try output.print(["version": Version.text]) { "zenrent-gateway \(Version.text)" }
     }
 }

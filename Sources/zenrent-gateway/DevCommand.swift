@@ -1,4 +1,3 @@
-import API
 import ArgumentParser
 import Gateway
 import Logging
@@ -6,41 +5,58 @@ import Messaging
 
 struct Dev: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Runs everything on this machine, with sample data and a twin of Meta.",
-        discussion: "Example: zenrent-gateway dev", subcommands: [DevRun.self, DevToken.self], defaultSubcommand: DevRun.self)
+        commandName: "dev", abstract: "Runs everything on this machine, with sample data and a twin of Meta.",
+        discussion:
+            "Exit codes: 0 after Ctrl-C; 1 when something must be mended first.\n\nExample: zenrent-gateway dev",
+        subcommands: [DevRun.self, DevToken.self], defaultSubcommand: DevRun.self)
 }
 
 struct DevRun: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Starts it all (this is what `dev` alone does).",
-        discussion: "Example: zenrent-gateway dev --set GATEWAY_INGRESS_PORT=9443")
+        discussion: """
+            Exit codes: 0 after Ctrl-C; 1 when something must be mended first.
+
+            Example: zenrent-gateway dev --set GATEWAY_INGRESS_PORT=9443
+            """)
 
     @OptionGroup var settings: SettingsOptions
 
     func run() async throws {
-        let reader = try await settings.reader()
-        let logger = try settings.logger(reader, fallback: .notice)
+        let logger = try Telemetry.bootstrapLogging(try await settings.reader(), fallback: .notice)
         try await Development.run(
-            overrides: try settings.overrides(), configurationFile: settings.config,
-            registry: Process.bootstrapMetrics(), logger: logger, print: { Terminal.say($0) })
+            overrides: try settings.overrides(), configurationFile: settings.config, logger: logger,
+            print: { Terminal.say($0) })
     }
 }
 
 struct DevToken: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token", abstract: "Prints a landlord's token for the API of `dev`.",
-        discussion: "Example: zenrent-gateway dev token --landlord bob")
+        discussion: """
+            Exit codes: 0 printed; 1 when something must be mended first; 64 for an unknown landlord.
+
+            Example: zenrent-gateway dev token --landlord bob
+            """)
 
     @OptionGroup var settings: SettingsOptions
-    @Option(help: "The landlord's id, or the start of a sample landlord's name (alice, bob, carol).") var landlord: String
+    @Option(help: "The landlord's id, or the start of a sample landlord's name (alice, bob, carol).") var landlord:
+        String
     @Option(help: "Hours until the token expires, 1 to 720.") var hours = 12
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        guard (1...720).contains(hours) else { throw ValidationError("--hours must be from 1 to 720") }
+    }
 
     func run() async throws {
-        guard (1...720).contains(hours) else { throw ValidationError("--hours must be from 1 to 720") }
-        let sample = SampleWorld.landlords.first { $0.name.lowercased().hasPrefix(landlord.lowercased()) }
+        let start = landlord.lowercased()
+        let sample = SampleWorld.landlords.first { !start.isEmpty && $0.name.lowercased().hasPrefix(start) }
         guard let id = UniqueID(landlord) ?? sample?.id else {
-            throw ValidationError("--landlord \(landlord): neither an id nor the start of a sample landlord's name")
+            throw ValidationError(
+                "--landlord \(landlord.prefix(40)): neither an id nor the start of a sample landlord's name")
         }
-        print(try await Development.token(landlord: id, hours: Int64(hours), reader: try await settings.reader()))
+        let token = try await Development.token(landlord: id, hours: Int64(hours), reader: try await settings.reader())
+        try output.print(["landlord": "\(id)", "token": token]) { token }
     }
 }

@@ -1,10 +1,9 @@
 import ArgumentParser
 import Gateway
-import Sandbox
 
 struct Twin: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Speaks to the Meta twin of a running `dev`.",
+        commandName: "twin", abstract: "Speaks to the Meta twin of a running `dev`.",
         discussion: "Example: zenrent-gateway twin send --from 447911123456 --text 'The boiler is out'",
         subcommands: [TwinSend.self])
 }
@@ -12,7 +11,11 @@ struct Twin: AsyncParsableCommand {
 struct TwinSend: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "send", abstract: "Lets a tenant send a message: a signed webhook to the gateway.",
-        discussion: "Example: zenrent-gateway twin send --from 447911123456 --type image --text 'Look at this'")
+        discussion: """
+            Exit codes: 0 the gateway acknowledged it; 1 it did not, or no twin answers.
+
+            Example: zenrent-gateway twin send --from 447911123456 --type image --text 'Look at this'
+            """)
 
     @OptionGroup var settings: SettingsOptions
     @Option(help: "The tenant's number, digits with country code.") var from: String?
@@ -21,17 +24,21 @@ struct TwinSend: AsyncParsableCommand {
     @Option(help: "The provider's id of the message this one answers.") var quote: String?
     @Option(help: "A business-scoped user id, for a sender without a number.") var bsuid: String?
     @Option(help: "The sender's display name.") var name: String?
-    @Flag(help: "Print one JSON object.") var json = false
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        guard from != nil || bsuid != nil else { throw ValidationError("say who writes: --from NUMBER, or --bsuid ID") }
+    }
 
     func run() async throws {
-        let port = try await settings.reader().port(.sandboxPort)
-        let order = TwinClient.Order(from: from, text: text, type: type, quote: quote, bsuid: bsuid, name: name)
-        let receipt = try await TwinClient(port: port).send(order)
-        if json {
-            print("{\"wamid\":\"\(receipt.wamid)\",\"gateway_status\":\(receipt.gatewayStatus)}")
-        } else {
-            print("\(receipt.wamid): the gateway answered \(receipt.gatewayStatus)")
-        }
+        let order = TwinAdministration.Order(from: from, text: text, type: type, quote: quote, bsuid: bsuid, name: name)
+        let receipt = try await TwinAdministration(try await settings.reader()).send(order)
+        try output.print(receipt) { "\(receipt.wamid): \(Self.outcome(receipt))" }
         if receipt.gatewayStatus != 200 { throw ExitCode.failure }
+    }
+
+    private static func outcome(_ receipt: TwinAdministration.Receipt) -> String {
+        guard receipt.gatewayStatus == 0 else { return "the gateway answered \(receipt.gatewayStatus)" }
+        return "the gateway did not answer\(receipt.error.map { " (\($0))" } ?? ""); the twin tries again by itself"
     }
 }

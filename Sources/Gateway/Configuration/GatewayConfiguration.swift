@@ -61,13 +61,25 @@ package struct GatewayConfiguration: Sendable {
         ingressLimits = try Self.ingressLimits(settings)
         eventLoops = try settings.find(.eventLoops) == nil ? nil : try settings.count(.eventLoops, in: 1...256)
         routePollSeconds = try settings.seconds(.routePollInterval, in: 1...3600)
-        defaultCountryCode = try Self.countryCode(settings)
-        unused = try Self.reserved.filter { name throws(SettingError) in try settings.find(name) != nil }
+        defaultCountryCode = try settings.countryCode()
+        unused = []
+        for name in Self.reserved where try settings.find(name) != nil { unused.append(name) }
         meta = try Self.meta(settings)
         supabase = SupabaseSettings(
             secret: try Self.signingSecret(settings), keysURL: try settings.text(.supabaseJWKSURL),
-            issuer: try settings.text(.supabaseIssuer), audience: try settings.text(.supabaseAudience) ?? "authenticated")
+            issuer: try settings.text(.supabaseIssuer),
+            audience: try settings.text(.supabaseAudience) ?? "authenticated")
         try Self.refuseWhatIsNotServedYet(settings)
+        try Self.refuseSharedPorts(settings)
+    }
+
+    private static func refuseSharedPorts(_ settings: SettingsReader) throws(SettingError) {
+        var taken: [Int: SettingName] = [:]
+        for name in [SettingName.ingressPort, .apiPort, .operationsPort] {
+            let port = try settings.port(name)
+            guard port != 0, let other = taken.updateValue(name, forKey: port) else { continue }
+            throw SettingError(name, "port \(port) is that of \(other.rawValue), too; choose another")
+        }
     }
 
     private static func journalLimits(_ settings: SettingsReader) throws(SettingError) -> JournalLimits {
@@ -93,13 +105,15 @@ package struct GatewayConfiguration: Sendable {
         let secrets = try settings.ring(.metaAppSecret)
         guard !secrets.isEmpty else {
             throw SettingError(
-                .metaAppSecret, "is not set; copy the app secret from the app's dashboard (Settings, Basic). "
+                .metaAppSecret,
+                "is not set; copy the app secret from the app's dashboard (Settings, Basic). "
                     + "Without it no webhook could be told from a forged one")
         }
         let tokens = try settings.ring(.metaVerifyToken)
         guard !tokens.isEmpty else {
             throw SettingError(
-                .metaVerifyToken, "is not set; choose a random text and enter the same one in the dashboard's webhook settings")
+                .metaVerifyToken,
+                "is not set; choose a random text and enter the same one in the dashboard's webhook settings")
         }
         return MetaSettings(
             appSecrets: secrets, verifyTokens: tokens, graphURL: try settings.text(.metaGraphURL) ?? "",
@@ -114,19 +128,12 @@ package struct GatewayConfiguration: Sendable {
         .superAdminEmail,
     ]
 
-    private static func countryCode(_ settings: SettingsReader) throws(SettingError) -> String {
-        let code = try settings.text(.defaultCountryCode) ?? ""
-        guard (1...3).contains(code.utf8.count), code.utf8.allSatisfy({ (0x30...0x39).contains($0) }), code.first != "0" else {
-            throw SettingError(.defaultCountryCode, "\"\(code.prefix(20))\" is not a country code of one to three digits, such as 44")
-        }
-        return code
-    }
-
     /// RFC 7518 wants a key as long as the hash; a shorter one can be guessed.
     private static func signingSecret(_ settings: SettingsReader) throws(SettingError) -> Secret? {
         guard let secret = try settings.secret(.supabaseJWTSecret) else { return nil }
         guard secret.utf8.count >= 32 else {
-            throw SettingError(.supabaseJWTSecret, "has fewer than 32 bytes; copy the whole JWT secret from Supabase's settings")
+            throw SettingError(
+                .supabaseJWTSecret, "has fewer than 32 bytes; copy the whole JWT secret from Supabase's settings")
         }
         return secret
     }
@@ -134,7 +141,8 @@ package struct GatewayConfiguration: Sendable {
     /// A setting that asks for something this version cannot do must not be passed over in silence.
     private static func refuseWhatIsNotServedYet(_ settings: SettingsReader) throws(SettingError) {
         if let acknowledgement = try settings.text(.acknowledgement), acknowledgement != "journal" {
-            throw SettingError(.acknowledgement, "\"\(acknowledgement.prefix(40))\" is not served by this version; use journal")
+            throw SettingError(
+                .acknowledgement, "\"\(acknowledgement.prefix(40))\" is not served by this version; use journal")
         }
         if try settings.find(.forwardURL) != nil {
             throw SettingError(.forwardURL, "is not served by this version; leave it unset")

@@ -1,9 +1,8 @@
 import API
 import Foundation
-import GraphAPI
 package import Logging
 package import Messaging
-package import Operations
+import Operations
 import Sandbox
 
 /// Everything on one machine: a private PostgreSQL, certificates, sample data, the Meta twin and the gateway.
@@ -12,45 +11,46 @@ package enum Development {
     package static let phoneNumberID = "106540352242922"
     package static let businessAccountID = "102290129340398"
     package static let displayNumber = "15550783881"
-    private static let cloudVersion = "v24.0"
 
     /// Sets up, prints what to try, and serves until it is interrupted. Everything it started is stopped then.
     package static func run(
-        overrides: [SettingName: String], configurationFile: String?, registry: PrometheusRegistry, logger: Logger,
-        print: @Sendable (String) -> Void
+        overrides: [SettingName: String], configurationFile: String?, logger: Logger,
+        print: @escaping @Sendable (String) -> Void
     ) async throws {
         let settings = try await settings(overrides, configurationFile)
         let dataDirectory = try Directories.make(try settings.text(.dataDirectory) ?? "./var")
         let sandboxPort = try settings.port(.sandboxPort)
-        let certificates = try settings.text(.certificatesDirectory) ?? "certs"
-        try DevelopmentCertificates.write(to: certificates, now: SystemTime.now())
-        try Ports.check(try [.ingressPort, .apiPort, .operationsPort, .sandboxPort].map { ($0, try settings.port($0)) })
+        let configuration = try configuration(settings, sandboxPort: sandboxPort)
+        try Ports.check(
+            try [.ingressPort, .apiPort, .operationsPort, .sandboxPort].map { ($0, try settings.port($0)) })
+        try DevelopmentCertificates.write(to: configuration.certificatesDirectory, now: SystemTime.now())
 
-        print("Starting the private PostgreSQL under \(dataDirectory) …")
-        let database = try await PrivateDatabase.open(
-            dataDirectory: dataDirectory, countryCode: try settings.text(.defaultCountryCode) ?? "44",
-            samples: SampleWorld.sql, logger: logger)
+        let registry = Telemetry.bootstrapMetrics()
+        print("Starting a PostgreSQL of its own for \(dataDirectory) …")
         do {
-            var configuration = try GatewayConfiguration(settings)
-            configuration.databaseURL = database.url
-            if configuration.meta.phoneNumberID == nil { configuration.meta.phoneNumberID = phoneNumberID }
-            configuration.meta.graphURL = "http://127.0.0.1:\(sandboxPort)"
-            let gateway = try await Gateway.prepare(configuration, registry: registry, logger: logger)
-            let twin = try twin(configuration, sandboxPort: sandboxPort, ingressPort: gateway.ports.ingress, certificates, logger)
-            introduce(gateway.ports, sandboxPort: sandboxPort, certificates, configuration, print: print)
-            try await gateway.run(with: [twin])
-        } catch {
-            try? await database.stop()
-            throw error
+            try await PrivateDatabase.serving(
+                dataDirectory: dataDirectory, countryCode: configuration.defaultCountryCode, samples: SampleWorld.sql,
+                logger: logger
+            ) { url in
+                var configuration = configuration
+                configuration.databaseURL = url
+                return try await Gateway.prepare(configuration, registry: registry, logger: logger)
+            } serve: { gateway in
+                let twin = try twin(configuration, sandboxPort: sandboxPort, ingressPort: gateway.ports.ingress, logger)
+                print(introduction(gateway.ports, sandboxPort: sandboxPort, configuration))
+                try await gateway.run(with: [twin])
+            }
+        } catch is Interruption {
+            return print("Interrupted before it was up; what had been started is stopped.")
         }
-        try await database.stop()
         print("Stopped: gateway, Meta twin and PostgreSQL.")
     }
 
     /// A landlord's token that the gateway of this data directory accepts.
     package static func token(landlord: UniqueID, hours: Int64, reader: SettingsReader) async throws -> String {
         let directory = try Directories.make((try reader.text(.dataDirectory) ?? "./var") + "/development")
-        let secret = try reader.secret(.supabaseJWTSecret) ?? DevelopmentSecrets(directory: directory).secret("jwt-secret")
+        let secret =
+            try reader.secret(.supabaseJWTSecret) ?? DevelopmentSecrets(directory: directory).secret("jwt-secret")
         let now = SystemTime.now()
         return DevelopmentToken.make(
             landlord: landlord, secret: secret, issuedAt: now, expiry: now.advanced(bySeconds: hours * 3600),
@@ -71,7 +71,8 @@ package enum Development {
         let secrets = DevelopmentSecrets(directory: directory)
         var values = overrides
         for (name, file) in [
-            (SettingName.metaAppSecret, "app-secret"), (.metaVerifyToken, "verify-token"), (.accessToken, "access-token"),
+            (SettingName.metaAppSecret, "app-secret"), (.metaVerifyToken, "verify-token"),
+            (.accessToken, "access-token"),
             (.supabaseJWTSecret, "jwt-secret"),
         ] where try given.find(name) == nil {
             values[name] = try secrets.secret(file).reveal()
@@ -80,8 +81,18 @@ package enum Development {
         return try await SettingsReader(overrides: values, file: configurationFile)
     }
 
+    /// Whatever the settings say, the database is a private one and Meta is the twin: nothing leaves this machine.
+    private static func configuration(
+        _ settings: SettingsReader, sandboxPort: Int
+    ) throws(SettingError) -> GatewayConfiguration {
+        var configuration = try GatewayConfiguration(settings)
+        if configuration.meta.phoneNumberID == nil { configuration.meta.phoneNumberID = phoneNumberID }
+        configuration.meta.graphURL = "http://127.0.0.1:\(sandboxPort)"
+        return configuration
+    }
+
     private static func twin(
-        _ configuration: GatewayConfiguration, sandboxPort: Int, ingressPort: Int, _ certificates: String, _ logger: Logger
+        _ configuration: GatewayConfiguration, sandboxPort: Int, ingressPort: Int, _ logger: Logger
     ) throws -> MetaTwin {
         let phone = MetaPhone(
             accountID: configuration.meta.businessAccountID ?? businessAccountID,
@@ -92,52 +103,8 @@ package enum Development {
         var twin = TwinConfiguration(
             port: sandboxPort, phones: [phone], appSecret: secret, accessToken: token, verifyToken: verifyToken,
             webhookURL: "https://localhost:\(ingressPort)/api/webhooks/meta",
-            trustRootFile: certificates + "/" + CertificateFiles.authorityName)
+            trustRootFile: configuration.certificatesDirectory + "/" + CertificateFiles.authorityName)
         twin.window = .lenient
         return try MetaTwin(configuration: twin, logger: logger)
-    }
-
-    private static func introduce(
-        _ ports: Gateway.Ports, sandboxPort: Int, _ certificates: String, _ configuration: GatewayConfiguration,
-        print: (String) -> Void
-    ) {
-        guard let secret = configuration.supabase.secret else { return }
-        let now = SystemTime.now()
-        let landlord = SampleWorld.landlords[0]
-        let token = DevelopmentToken.make(
-            landlord: landlord.id, secret: secret, issuedAt: now, expiry: now.advanced(bySeconds: 12 * 3600),
-            issuer: configuration.supabase.issuer, audience: configuration.supabase.audience)
-        let authority = certificates + "/" + CertificateFiles.authorityName
-        let api = "https://localhost:\(ports.api ?? 0)/api/conversations"
-        let authorization = "-H 'Authorization: Bearer \(token)'"
-        print(
-            """
-
-            ZenRent Gateway is up (development: sample data, secrets made up, Meta played by a twin)
-
-              webhooks   https://localhost:\(ports.ingress)/api/webhooks/meta
-              API        \(api)
-              Meta twin  http://127.0.0.1:\(sandboxPort)/twin
-              operations http://127.0.0.1:\(ports.operations)/healthz /readyz /metrics
-
-            Tenants of the sample data:
-            \(SampleWorld.listing.map { "  " + $0 }.joined(separator: "\n"))
-
-            Try, in another terminal:
-
-            1. Tom writes to ZenRent's number:
-               curl -s http://127.0.0.1:\(sandboxPort)/twin/send -H 'Content-Type: application/json' -d '{"from":"447911123456","text":"The boiler is out"}'
-
-            2. \(landlord.name), his landlord, reads it:
-               curl -s --cacert \(authority) \(api) \(authorization)
-
-            3. and answers; then the twin shows what Tom got:
-               ID=$(curl -s --cacert \(authority) \(api) \(authorization) | grep -o '"id":"[^"]*"' | head -n 1 | cut -d '"' -f 4)
-               curl -s --cacert \(authority) \(api)/$ID/messages \(authorization) -H 'Content-Type: application/json' -d '{"text":"A plumber comes at ten"}'
-               curl -s http://127.0.0.1:\(sandboxPort)/twin/messages
-
-            Ctrl-C stops everything.
-
-            """)
     }
 }

@@ -44,26 +44,33 @@ package enum SampleWorld {
             id: id(0x7E0, 1), landlord: 0, name: "Tom Taylor", phone: "0044 7911 123456", note: "one lease with Alice",
             leases: [Lease(id: id(0x1EA5E, 1), property: id(0x9209, 1), address: "1 Acacia Avenue")]),
         Tenant(
-            id: id(0x7E0, 2), landlord: 0, name: "Tina Turner-Hall", phone: "+44 7700 900002", note: "two leases with Alice",
+            id: id(0x7E0, 2), landlord: 0, name: "Tina Turner-Hall", phone: "+44 7700 900002",
+            note: "two leases with Alice",
             leases: [
                 Lease(id: id(0x1EA5E, 2), property: id(0x9209, 2), address: "2 Birch Road"),
-                Lease(id: id(0x1EA5E, 3), property: id(0x9209, 3), address: "Garage 7, Birch Road", start: "current_date - 30"),
+                Lease(
+                    id: id(0x1EA5E, 3), property: id(0x9209, 3), address: "Garage 7, Birch Road",
+                    start: "current_date - 30"),
             ]),
         Tenant(
-            id: id(0x7E0, 3), landlord: 0, name: "Uma Unwin", phone: "+44 7700 900003", note: "rents from Alice and from Bob",
+            id: id(0x7E0, 3), landlord: 0, name: "Uma Unwin", phone: "+44 7700 900003",
+            note: "rents from Alice and from Bob",
             leases: [Lease(id: id(0x1EA5E, 4), property: id(0x9209, 4), address: "4 Cedar Close")]),
         Tenant(
-            id: id(0x7E0, 4), landlord: 1, name: "Uma Unwin", phone: "07700 900003", note: "rents from Alice and from Bob",
+            id: id(0x7E0, 4), landlord: 1, name: "Uma Unwin", phone: "07700 900003",
+            note: "rents from Alice and from Bob",
             leases: [Lease(id: id(0x1EA5E, 5), property: id(0x9209, 5), address: "Studio 5, Dock Street")]),
         Tenant(
-            id: id(0x7E0, 5), landlord: 1, name: "Eddie Ellis", phone: "+44 7700 900004", note: "a lease that ended long ago",
+            id: id(0x7E0, 5), landlord: 1, name: "Eddie Ellis", phone: "+44 7700 900004",
+            note: "a lease that ended long ago",
             leases: [
                 Lease(
                     id: id(0x1EA5E, 6), property: id(0x9209, 6), address: "6 Elm Court", status: "ended",
-                    start: "current_date - 800", end: "current_date - 400"),
+                    start: "current_date - 800", end: "current_date - 400")
             ]),
         Tenant(
-            id: id(0x7E0, 6), landlord: 2, name: "Wendy White", phone: "+44 7700 900005", note: "Carol has WhatsApp switched off",
+            id: id(0x7E0, 6), landlord: 2, name: "Wendy White", phone: "+44 7700 900005",
+            note: "Carol has WhatsApp switched off",
             leases: [Lease(id: id(0x1EA5E, 7), property: id(0x9209, 7), address: "7 Fir Lane")]),
     ]
 
@@ -99,11 +106,14 @@ package enum SampleWorld {
         return script
     }
 
-    /// Lines for the terminal: who is who.
+    /// Lines for the terminal: who is who. A person whom two landlords have is there once.
     package static var listing: [String] {
-        tenants.map { tenant in
+        var lines: [String] = []
+        for tenant in tenants {
             let phone = PhoneNumber(parsing: tenant.phone).map { String($0.digits) } ?? "?"
-            return "\(phone)  \(tenant.name): \(tenant.note)"
+            let line = "\(phone)  \(tenant.name): \(tenant.note)"
+            if !lines.contains(line) { lines.append(line) }
         }
+        return lines
     }
 }

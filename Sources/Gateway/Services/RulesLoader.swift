@@ -26,12 +26,20 @@ package final class RulesLoader: Sendable {
         }
     }
 
+    /// What the system says when the directory is opened; Foundation's words for it are vague.
+    private static func reason(_ directory: String) -> String {
+        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let reason = String(cString: strerror(errno))
+        if descriptor >= 0 { close(descriptor) }
+        return descriptor >= 0 ? "it changed while it was read" : reason
+    }
+
     private static func read(_ directory: String) throws(RulesErrors) -> RoutingRules {
         let names: [String]
         do {
             names = try FileManager.default.contentsOfDirectory(atPath: directory)
         } catch {
-            throw RoutingRules.unreadableDirectory(directory, reason: (error as NSError).localizedDescription)
+            throw RoutingRules.unreadableDirectory(directory, reason: Self.reason(directory))
         }
         let files = names.filter { $0.hasSuffix(RulesFile.fileExtension) }.map { name -> RulesFile in
             let path = directory + "/" + name

@@ -1,0 +1,43 @@
+import Sandbox
+
+/// The Meta twin of a running `dev`: `twin send`.
+package struct TwinAdministration: Sendable {
+    private let client: TwinClient
+
+    package init(_ settings: SettingsReader) throws { client = TwinClient(port: try settings.port(.sandboxPort)) }
+
+    /// What a tenant writes, and who it is.
+    package struct Order: Sendable {
+        package var from: String?
+        package var text: String?
+        package var type: String
+        package var quote: String?
+        package var bsuid: String?
+        package var name: String?
+
+        package init(from: String?, text: String?, type: String, quote: String?, bsuid: String?, name: String?) {
+            self.from = from
+            self.text = text
+            self.type = type
+            self.quote = quote
+            self.bsuid = bsuid
+            self.name = name
+        }
+    }
+
+    /// What came of it.
+    package struct Receipt: Encodable, Hashable, Sendable {
+        package let wamid: String
+        /// 200 when the gateway acknowledged it; 0 when it did not answer.
+        package let gatewayStatus: Int
+        package let error: String?
+    }
+
+    package func send(_ order: Order) async throws -> Receipt {
+        let receipt = try await client.send(
+            TwinClient.Order(
+                from: order.from, text: order.text, type: order.type, quote: order.quote, bsuid: order.bsuid,
+                name: order.name))
+        return Receipt(wamid: receipt.wamid, gatewayStatus: receipt.gatewayStatus, error: receipt.error)
+    }
+}
