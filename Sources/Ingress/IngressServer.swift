@@ -107,10 +107,14 @@ package final class IngressServer: Service {
         await drain()
     }
 
-    /// How long open requests are given at shutdown.
+    /// How long connections are served on after the listener has closed: what was sent before may still be on its way,
+    /// over a connection that looks idle.
+    private static let graceMilliseconds: Int64 = 250
+    /// How long open requests are given after that.
     private static let drainSeconds: Int64 = 10
 
     private func drain() async {
+        try? await group.next().scheduleTask(in: .milliseconds(Self.graceMilliseconds)) {}.futureResult.get()
         let drained = group.next().makePromise(of: Void.self)
         let all = EventLoopFuture.andAllComplete(loops.values.map { $0.drain() }, on: group.next())
         all.cascade(to: drained)

@@ -1,4 +1,5 @@
 package import Conversations
+import Glibc
 import Hummingbird
 import HummingbirdCore
 package import Logging
@@ -11,6 +12,7 @@ import ServiceLifecycle
 package struct APIServer: Service {
     private let application: Application<RouterResponder<APIContext>>
     private let verifier: TokenVerifier
+    private let port: Int
 
     /// - Parameters:
     ///   - tls: asked for every connection.
@@ -23,6 +25,7 @@ package struct APIServer: Service {
         onListening: @escaping @Sendable (_ port: Int) -> Void = { _ in }
     ) {
         self.verifier = verifier
+        self.port = configuration.port
         self.application = Self.application(
             configuration: configuration,
             router: Self.router(
@@ -31,9 +34,14 @@ package struct APIServer: Service {
             tls: tls, logger: logger, onListening: onListening)
     }
 
+    /// - Throws: `APIServerError` if the port cannot be had.
     package func run() async throws {
         verifier.prepare()
-        try await application.run()
+        do {
+            try await application.run()
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            throw APIServerError(port: port)
+        }
     }
 
     /// The operations the API has.
@@ -64,5 +72,14 @@ package struct APIServer: Service {
                 if let port = channel.localAddress?.port { onListening(port) }
             },
             logger: logger)
+    }
+}
+
+/// Why the API does not listen: what happened, which setting, what to do.
+package struct APIServerError: Error, Sendable, Hashable, CustomStringConvertible {
+    package let port: Int
+
+    package var description: String {
+        "port \(port) is taken by another program; stop it, or set GATEWAY_API_PORT to a free one"
     }
 }
