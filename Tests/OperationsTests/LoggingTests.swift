@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Logging
 import Messaging
 import Synchronization
@@ -102,6 +103,8 @@ import Testing
         var ends: [Int32] = [0, 0]
         try #require(pipe(&ends) == 0)
         let (readEnd, writeEnd) = (ends[0], ends[1])
+        // Other tests start programs meanwhile: they must not hold the pipe open.
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         // A pipe smaller than a line: without a lock, another thread's bytes would get in between.
         let setPipeSize: Int32 = 1_031  // F_SETPIPE_SZ of Linux, which Swift does not import.
         #expect(fcntl(writeEnd, setPipeSize, 4_096) == 4_096)
@@ -109,7 +112,7 @@ import Testing
         let handler = JSONLogHandler(label: "x", output: .descriptor(writeEnd))
         let logger = Logger(label: "x") { _ in handler }
         let padding = String(repeating: "p", count: 6_000)
-        async let received = Self.readAll(readEnd)
+        async let received = Self.read(readEnd, lines: 100)
         await withTaskGroup(of: Void.self) { group in
             for writer in 0..<4 {
                 group.addTask { for _ in 0..<25 { logger.info("\(padding)", metadata: ["writer": "\(writer)"]) } }
@@ -122,15 +125,16 @@ import Testing
     }
 
     /// Reads on a thread of its own: the writers fill the pipe and wait on the threads that tests run on.
-    private static func readAll(_ descriptor: Int32) async -> [UInt8] {
+    private static func read(_ descriptor: Int32, lines: Int) async -> [UInt8] {
         await withCheckedContinuation { continuation in
             Thread.detachNewThread {
                 var all: [UInt8] = []
                 var buffer = [UInt8](repeating: 0, count: 65_536)
                 while true {
-                    let count = read(descriptor, &buffer, buffer.count)
-                    guard count > 0 else { return continuation.resume(returning: all) }
-                    all += buffer[..<count]
+                    let count = Glibc.read(descriptor, &buffer, buffer.count)
+                    all += buffer[..<max(0, count)]
+                    let isDone = all.last == 0x0A && all.count(where: { $0 == 0x0A }) >= lines
+                    guard count > 0, !isDone else { return continuation.resume(returning: all) }
                 }
             }
         }
