@@ -16,7 +16,7 @@ struct ConversationWorld {
 
     init() async throws {
         world = try await RecorderWorld()
-        pool = PostgresPool(world.configuration, limits: .init(connectionsMax: 1))
+        pool = PostgresPool(world.configuration, limits: .init(connectionsMax: 1, waitTimeout: .seconds(120)))
         store = PostgresConversationStore(pool)
         try await world.record([
             world.message("tess-1", from: RecorderWorld.tess, RecorderWorld.toTess, body: "the tap drips"),

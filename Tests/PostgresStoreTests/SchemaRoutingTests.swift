@@ -182,7 +182,7 @@ import Testing
             INSERT INTO gateway.message_ids (key, message_id, sent_at) VALUES (gen_random_uuid(), gen_random_uuid(), '2020-01-05Z');
             DROP TABLE gateway.webhook_log_default
             """)
-        let pool = PostgresPool(world.configuration, limits: .init(connectionsMax: 1))
+        let pool = PostgresPool(world.configuration, limits: .init(connectionsMax: 1, waitTimeout: .seconds(120)))
         try await Upkeep(pool).run()
         await pool.close()
         #expect(
