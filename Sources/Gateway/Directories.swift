@@ -10,12 +10,15 @@ package enum Directories {
     /// Makes a directory that only this user can enter, if it is not there, and returns its absolute path.
     package static func make(_ path: String) throws(Failure) -> String {
         let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
-        do {
-            try FileManager.default.createDirectory(
-                atPath: absolute, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        } catch {
+        var prefix = ""
+        for part in absolute.split(separator: "/") {
+            prefix += "/" + part
+            guard mkdir(prefix, 0o700) != 0 else { continue }
+            let reason = errno
+            var status = stat()
+            guard stat(prefix, &status) != 0 || status.st_mode & S_IFMT != S_IFDIR else { continue }
             throw Failure(
-                description: "cannot make the directory \(absolute): \(error.localizedDescription); "
+                description: "cannot make the directory \(prefix) (\(String(cString: strerror(reason)))); "
                     + "set GATEWAY_DATA_DIR to a place this user can write to")
         }
         return absolute

@@ -38,7 +38,8 @@ struct ZenRentGateway: AsyncParsableCommand {
         switch code {
         case .success: exit(withError: error)
         case .validationFailure:
-            let message = message(for: error).split(whereSeparator: \.isNewline).first.map(String.init) ?? "wrong usage"
+            var message = message(for: error).split(whereSeparator: \.isNewline).first.map(String.init) ?? "wrong usage"
+            if message.hasSuffix(".") { message.removeLast() }
             Terminal.error("zenrent-gateway: \(message); see `\(commandPath()) --help`")
         default:
             if !(error is ExitCode) { Terminal.error("zenrent-gateway: \(error)") }

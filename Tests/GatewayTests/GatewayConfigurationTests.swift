@@ -1,0 +1,90 @@
+import Ingress
+import Journal
+import Messaging
+import Testing
+
+@testable import Gateway
+
+@Suite struct GatewayConfigurationTests {
+    static let least = ["META_APP_SECRET": "secret", "META_WEBHOOK_VERIFY_TOKEN": "token"]
+
+    private static func configuration(_ environment: [String: String]) async throws -> GatewayConfiguration {
+        try GatewayConfiguration(
+            try await SettingsReader(environment: least.merging(environment) { _, given in given }))
+    }
+
+    @Test("wants the app secret and the verify token, and has a default for the rest")
+    func least() async throws {
+        let configuration = try await Self.configuration([:])
+        #expect(configuration.databaseURL == nil)
+        #expect(
+            [configuration.ingressPort, configuration.apiPort, configuration.operationsPort] == [8443, 8444, 9464])
+        #expect(configuration.ingressLimits.bodyBytesMax == 4 << 20)
+        #expect(configuration.ingressLimits.headerBytesMax == 32 << 10)
+        #expect(configuration.ingressLimits.targetBytesMax == 8 << 10)
+        #expect(configuration.journalLimits.unconfirmedBytesMax == 8 << 30)
+        #expect(configuration.journalLimits.keepSeconds == 86_400)
+        #expect(!configuration.supabase.isConfigured)
+        #expect(configuration.unused.isEmpty)
+    }
+
+    @Test("names each limit after its setting")
+    func limits() async throws {
+        let configuration = try await Self.configuration([
+            "GATEWAY_BODY_MAX_BYTES": "1MiB", "GATEWAY_HEADER_MAX_BYTES": "2KiB", "GATEWAY_TARGET_MAX_BYTES": "3KiB",
+            "GATEWAY_HEAD_TIMEOUT": "4s", "GATEWAY_BODY_TIMEOUT": "5s", "GATEWAY_IDLE_TIMEOUT": "6s",
+            "GATEWAY_CONNECTIONS_MAX": "7", "GATEWAY_BODIES_IN_FLIGHT_MAX_BYTES": "8MiB", "GATEWAY_EVENT_LOOPS": "9",
+            "GATEWAY_JOURNAL_KEEP": "10d", "GATEWAY_JOURNAL_MAX_BYTES": "11MiB", "GATEWAY_ROUTE_POLL_INTERVAL": "12s",
+        ])
+        let limits = configuration.ingressLimits
+        #expect([limits.bodyBytesMax, limits.headerBytesMax, limits.targetBytesMax] == [1 << 20, 2048, 3072])
+        #expect([limits.headSeconds, limits.bodySeconds, limits.idleSeconds] == [4, 5, 6])
+        #expect(limits.connectionsMax == 7 && limits.bodyBytesInFlightMax == 8 << 20)
+        #expect(configuration.eventLoops == 9 && configuration.routePollSeconds == 12)
+        #expect(configuration.journalLimits.keepSeconds == 864_000)
+        #expect(configuration.journalLimits.unconfirmedBytesMax == 11 << 20)
+    }
+
+    @Test(
+        "refuses what it cannot serve by, and names the setting and the cure",
+        arguments: [
+            (["META_APP_SECRET": ""], SettingName.metaAppSecret, "dashboard"),
+            (["META_APP_SECRET": " , "], .metaAppSecret, "dashboard"),
+            (["META_WEBHOOK_VERIFY_TOKEN": ""], .metaVerifyToken, "dashboard"),
+            (["SUPABASE_JWT_SECRET": "short"], .supabaseJWTSecret, "32 bytes"),
+            (["GATEWAY_ACK": "postgres"], .acknowledgement, "use journal"),
+            (["GATEWAY_FORWARD_URL": "https://x.example"], .forwardURL, "leave it unset"),
+            (["GATEWAY_API_PORT": "8443"], .apiPort, "GATEWAY_INGRESS_PORT"),
+            (["GATEWAY_OPS_PORT": "8444"], .operationsPort, "GATEWAY_API_PORT"),
+            (["GATEWAY_BODY_MAX_BYTES": "1"], .bodyMaxBytes, "1024"),
+            (["GATEWAY_JOURNAL_MAX_BYTES": "1KiB"], .journalMaxBytes, "1048576"),
+            (["GATEWAY_JOURNAL_KEEP": "366d"], .journalKeep, "24h"),
+            (["GATEWAY_CONNECTIONS_MAX": "many"], .connectionsMax, "a number"),
+            (["GATEWAY_ROUTE_POLL_INTERVAL": "0s"], .routePollInterval, "1s"),
+            (["GATEWAY_DEFAULT_COUNTRY_CODE": "UK"], .defaultCountryCode, "44"),
+        ])
+    func refusals(environment: [String: String], name: SettingName, cure: String) async throws {
+        let error = await #expect(throws: SettingError.self) { _ = try await Self.configuration(environment) }
+        #expect(error?.name == name)
+        #expect(error?.problem.contains(cure) == true)
+        #expect(error?.description.hasPrefix(name.rawValue + ": ") == true)
+    }
+
+    @Test("lets several listeners take any free port")
+    func freePorts() async throws {
+        let any = ["GATEWAY_INGRESS_PORT": "0", "GATEWAY_API_PORT": "0", "GATEWAY_OPS_PORT": "0"]
+        #expect(try await Self.configuration(any).apiPort == 0)
+    }
+
+    @Test("serves the API where tokens can be judged", arguments: ["SUPABASE_JWT_SECRET", "SUPABASE_JWKS_URL"])
+    func api(name: String) async throws {
+        let value = name.hasSuffix("URL") ? "https://x.example/jwks" : String(repeating: "s", count: 32)
+        #expect(try await Self.configuration([name: value]).supabase.isConfigured)
+    }
+
+    @Test("tells which settings nothing uses yet")
+    func unused() async throws {
+        let configuration = try await Self.configuration(["VPS_URL": "https://x.example", "ENCRYPTION_KEY": "00"])
+        #expect(configuration.unused == [.vpsURL, .encryptionKey])
+    }
+}
