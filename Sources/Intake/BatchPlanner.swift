@@ -104,7 +104,7 @@ struct BatchPlanner {
                 return parkUnknown(status.endpoint, place, in: &draft)
             }
             draft.counts.status += 1
-            draft.batch.statuses.append(RecordedStatus(endpointID: endpoint.id, status: status))
+            draft.batch.statuses.append(RecordedStatus(endpointID: endpoint.id, status: bounded(status)))
         case .message(let message):
             guard let endpoint = resolver.table.endpoint(message.endpoint) else {
                 return parkUnknown(message.endpoint, place, in: &draft)
@@ -166,6 +166,17 @@ struct BatchPlanner {
             place, reason: "unknown_endpoint",
             detail: "no endpoint \(endpoint.kind.rawValue) \(endpoint.providerID.prefix(64))",
             endpoint: endpoint, in: &draft)
+    }
+
+    /// A status with times that the database can hold. The callback data is open to every app on the account: a time that
+    /// cannot be one of ours is not looked up.
+    private func bounded(_ status: StatusUpdate) -> StatusUpdate {
+        var status = status
+        status.at = clamped(status.at)
+        if let queued = status.correlation?.sentAt, queued.microseconds < 0 || queued != min(queued, clamped(queued)) {
+            status.correlation = nil
+        }
+        return status
     }
 
     /// Keeps a message inside what the partitions hold; its own bytes keep the provider's time.

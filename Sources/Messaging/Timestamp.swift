@@ -29,7 +29,7 @@ public struct Timestamp: Hashable, Sendable, Comparable {
     /// Whole seconds since 1970, rounded down.
     @inlinable
     public var seconds: Int64 {
-        microseconds >= 0 ? microseconds / 1_000_000 : (microseconds - 999_999) / 1_000_000
+        microseconds / 1_000_000 - (microseconds % 1_000_000 < 0 ? 1 : 0)
     }
 
     /// The calendar day in UTC this moment falls on.
@@ -84,7 +84,8 @@ extension Timestamp {
     /// RFC 3339 in UTC with microseconds, as `2026-03-01T09:30:00.000000Z`: what the API and the logs show.
     public var rfc3339: String {
         let date = day
-        let rest = microseconds - Int64(date.daysSince1970) * 86_400_000_000
+        // Wrapping: the product of the first day there is lies below what an integer holds, the difference does not.
+        let rest = microseconds &- Int64(date.daysSince1970) &* 86_400_000_000
         let second = rest / 1_000_000
         let (year, month, dayOfMonth) = date.civil
         return "\(Self.padded(Int64(year), 4))-\(Self.padded(Int64(month), 2))-\(Self.padded(Int64(dayOfMonth), 2))"

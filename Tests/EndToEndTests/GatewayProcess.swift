@@ -102,10 +102,12 @@ final class GatewayProcess: Sendable {
 
     /// The product's binary: beside the tests' own.
     static func binary() throws -> String {
-        var places = [realpath("/proc/self/exe", nil).map { pointer in
-            defer { free(pointer) }
-            return String(cString: pointer)
-        } ?? CommandLine.arguments[0]]
+        var places = [
+            realpath("/proc/self/exe", nil).map { pointer in
+                defer { free(pointer) }
+                return String(cString: pointer)
+            } ?? CommandLine.arguments[0]
+        ]
         places += CommandLine.arguments.filter { $0.contains(".xctest") }
         for place in places {
             var directory = URL(fileURLWithPath: place)
@@ -113,7 +115,8 @@ final class GatewayProcess: Sendable {
                 directory.deleteLastPathComponent()
                 let candidate = directory.appendingPathComponent("zenrent-gateway").path
                 var isDirectory = ObjCBool(false)
-                if FileManager.default.fileExists(atPath: candidate, isDirectory: &isDirectory), !isDirectory.boolValue {
+                if FileManager.default.fileExists(atPath: candidate, isDirectory: &isDirectory), !isDirectory.boolValue
+                {
                     return candidate
                 }
             }
@@ -135,6 +138,8 @@ final class GatewayProcess: Sendable {
         }
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        // Sockets of other tests must not live on in the child: they would never seem closed.
+        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }

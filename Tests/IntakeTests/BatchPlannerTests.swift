@@ -69,6 +69,22 @@ import Testing
         #expect(draft.counts == .only(.status))
     }
 
+    @Test("a status is dated within what the database holds, and callback data that cannot be ours is not looked up")
+    func boundedStatus() {
+        var generator = SeededGenerator(seed: 1)
+        let place = BatchPlanner.Place(position: 1, index: 0, source: .meta, receivedAt: beginning, payload: [])
+        for (queued, isKept) in [(beginning, true), (Timestamp(microseconds: .max), false), (Timestamp(seconds: -1), false)] {
+            var draft = BatchPlanner.Draft(batch: RecordBatch(journal: 7, owner: uid(9), after: 0, upTo: 1))
+            let status = StatusUpdate(
+                endpoint: Endpoint.shared.reference, messageID: "s", status: .sent, at: Timestamp(microseconds: .max),
+                correlation: MessageReference(id: uid(1), sentAt: queued))
+            planner.add(.status(status), at: place, to: &draft, using: &generator)
+            let recorded = draft.batch.statuses[0].status
+            #expect(recorded.at == beginning.advanced(bySeconds: IntakeLimits().futureSecondsMax))
+            #expect((recorded.correlation != nil) == isKept)
+        }
+    }
+
     @Test("what names an endpoint that the table does not know is parked with it and with the bytes")
     func unknownEndpoint() {
         let updates: [Update] = [.message("m1"), .messageElsewhere("m2"), .statusElsewhere("s1")]

@@ -19,6 +19,8 @@ import Testing
     @Test("stops at its limits instead of overflowing")
     func stopsAtLimits() {
         #expect(Timestamp(seconds: .max).microseconds == .max)
+        #expect(Timestamp(microseconds: .min).seconds == -9_223_372_036_855)
+        #expect(Timestamp(microseconds: .min).rfc3339.hasSuffix("Z"))
         #expect(Timestamp(seconds: .min).microseconds == .min)
         #expect(Timestamp(microseconds: .max).advanced(bySeconds: 1).microseconds == .max)
         #expect(Timestamp(microseconds: .min).advanced(bySeconds: -1).microseconds == .min)
