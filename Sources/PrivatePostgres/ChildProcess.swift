@@ -82,7 +82,7 @@ enum ChildProcess {
         }
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
         // Sockets of ours are not all closed on exec, and one that lives on in a server would never seem closed.
-        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+        closeTheRest(&actions)
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -100,6 +100,13 @@ enum ChildProcess {
         var process: pid_t = 0
         let code = posix_spawn(&process, program, &actions, &attributes, &words, &environment)
         return code == 0 ? .success(process) : .failure(.system("cannot run", program, code))
+    }
+
+    /// Closes what is not standard input, output or errors. The C library has it, its Swift module does not show it.
+    private static func closeTheRest(_ actions: inout posix_spawn_file_actions_t) {
+        typealias AddCloseFrom = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32
+        guard let symbol = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np") else { return }
+        _ = unsafeBitCast(symbol, to: AddCloseFrom.self)(&actions, 3)
     }
 
     /// As C wants them: ended by a null, to be freed.

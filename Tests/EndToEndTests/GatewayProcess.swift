@@ -139,7 +139,7 @@ final class GatewayProcess: Sendable {
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         // Sockets of other tests must not live on in the child: they would never seem closed.
-        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+        closeTheRest(&actions)
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -158,5 +158,11 @@ final class GatewayProcess: Sendable {
         let code = posix_spawn(&process, program, &actions, &attributes, &words, &variables)
         guard code == 0 else { throw SpawnError(description: "\(program): \(String(cString: strerror(code)))") }
         return process
+    }
+    /// Closes what is not standard input, output or errors. The C library has it, its Swift module does not show it.
+    private static func closeTheRest(_ actions: inout posix_spawn_file_actions_t) {
+        typealias AddCloseFrom = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32
+        guard let symbol = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np") else { return }
+        _ = unsafeBitCast(symbol, to: AddCloseFrom.self)(&actions, 3)
     }
 }
