@@ -1,4 +1,5 @@
 import API
+import AsyncHTTPClient
 import Delivery
 import Dispatch
 import GraphAPI
@@ -7,7 +8,6 @@ import Intake
 import Journal
 package import Logging
 import Messaging
-import AsyncHTTPClient
 import NIOCore
 import NIOPosix
 import NIOSSL
@@ -41,9 +41,11 @@ package struct Gateway: Sendable {
     ) async throws -> Gateway {
         guard let databaseURL = configuration.databaseURL else {
             throw SettingError(
-                .databaseURL, "is not set; give the database's address, or start with --private-postgres and an absolute "
+                .databaseURL,
+                "is not set; give the database's address, or start with --private-postgres and an absolute "
                     + "GATEWAY_DATA_DIR to have one made")
         }
+        let hangups = await UnixSignalsSequence(trapping: .sighup)
         let board = HealthBoard()
         let fatal = FatalErrorService()
         let certificates = try CertificateLoader(directory: configuration.certificatesDirectory)
@@ -68,6 +70,7 @@ package struct Gateway: Sendable {
             group: MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? Processors.available),
             tls: certificates.holder, verification: configuration.verification, appender: journal, logger: logger,
             clock: SystemTime.now)
+        let endings = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try await ingress.bind()
         let operations = try await OperationsServer.bind(
             port: configuration.operationsPort, registry: registry, board: board, logger: logger)
@@ -78,7 +81,9 @@ package struct Gateway: Sendable {
         services += try delivery(configuration, database, logger: logger)
         let api = api(configuration, database, certificates, rules, logger: logger)
         if let api { services.append(api.service) }
-        services += [ReloadService(reloads, intake: intake, logger: logger), ingress]
+        services += [
+            ReloadService(hangups, reloads, intake: intake, logger: logger), EndService(endings), ingress,
+        ]
         return Gateway(
             services: services, logger: logger,
             ports: Ports(ingress: ingress.boundPort ?? 0, operations: operations.port, api: api?.port))
@@ -93,7 +98,7 @@ package struct Gateway: Sendable {
                 .init(
                     service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
                     failureTerminationBehavior: .gracefullyShutdownGroup)
-            }, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+            }, logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(30)
         configuration.maximumCancellationDuration = .seconds(10)
         try await ServiceGroup(configuration: configuration).run()
@@ -141,7 +146,8 @@ package struct Gateway: Sendable {
             appSecret: configuration.meta.appSecrets.first)
         graph.trustRootFile = configuration.meta.graphTrustFile
         let service = DeliveryService(
-            graph: graph, outbox: database.outbox, worker: "\(newID())", observe: DeliveryReporter(logger: logger).observe)
+            graph: graph, outbox: database.outbox, worker: "\(newID())",
+            observe: DeliveryReporter(logger: logger).observe)
         return [GatedService(database.gate, service)]
     }
 
@@ -156,7 +162,9 @@ package struct Gateway: Sendable {
         let supabase = configuration.supabase
         let verifier = TokenVerifier(
             expectations: .init(secret: supabase.secret, issuer: supabase.issuer, audience: supabase.audience),
-            publishedKeys: supabase.keysURL.map { PublishedKeys(url: $0, client: .shared, clock: SystemTime.now, logger: logger) })
+            publishedKeys: supabase.keysURL.map {
+                PublishedKeys(url: $0, client: .shared, clock: SystemTime.now, logger: logger)
+            })
         let server = APIServer(
             configuration: APIConfiguration(host: configuration.bind, port: configuration.apiPort),
             store: database.conversations, verifier: verifier, tls: { certificates.holder.current },

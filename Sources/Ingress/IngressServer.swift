@@ -42,7 +42,8 @@ package final class IngressServer: Service {
         self.logger = logger
         surroundings = WebhookHandler.Surroundings(
             limits: configuration.limits, verification: verification, appender: appender,
-            budget: BodyBudget(bytes: configuration.limits.bodyBytesInFlightMax), metrics: IngressMetrics(), clock: clock)
+            budget: BodyBudget(bytes: configuration.limits.bodyBytesInFlightMax), metrics: IngressMetrics(),
+            clock: clock)
         var loops: [ObjectIdentifier: IngressLoop] = [:]
         for eventLoop in group.makeIterator() {
             loops[ObjectIdentifier(eventLoop)] = IngressLoop(eventLoop: eventLoop, clock: clock)
@@ -61,7 +62,9 @@ package final class IngressServer: Service {
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: 65_536))
+            .childChannelOption(
+                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: 65_536)
+            )
             .childChannelInitializer { [surroundings, loops, tls] channel in
                 Self.prepare(channel, surroundings, loops, tls)
             }
@@ -71,10 +74,12 @@ package final class IngressServer: Service {
             logger.info("ingress listens", metadata: ["host": "\(configuration.host)", "port": "\(boundPort ?? 0)"])
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
             throw IngressError(
-                "port \(configuration.port) is taken by another program; stop it, or set GATEWAY_INGRESS_PORT to a free one")
+                "port \(configuration.port) is taken by another program; stop it, or set GATEWAY_INGRESS_PORT to a free one"
+            )
         } catch {
             throw IngressError(
-                "cannot listen on \(configuration.host):\(configuration.port) (GATEWAY_BIND, GATEWAY_INGRESS_PORT): \(error)")
+                "cannot listen on \(configuration.host):\(configuration.port) (GATEWAY_BIND, GATEWAY_INGRESS_PORT): \(error)"
+            )
         }
     }
 

@@ -5,7 +5,7 @@ package import Logging
 package import Operations
 package import SQLiteJournal
 import ServiceLifecycle
-import UnixSignals
+package import UnixSignals
 
 /// Intake as a service: at shutdown what is being recorded is finished, the rest stays in the journal.
 package struct IntakeService: Service {
@@ -48,20 +48,34 @@ struct DeliveryService: Service {
     }
 }
 
+/// SIGTERM and SIGINT: by returning it lets the others drain.
+package struct EndService: Service {
+    private let signals: UnixSignalsSequence
+
+    /// - Parameter signals: trapped before anything is listened on: what is accepted from then on is answered.
+    package init(_ signals: UnixSignalsSequence) { self.signals = signals }
+
+    package func run() async throws {
+        for await _ in signals.cancelOnGracefulShutdown() { return }
+    }
+}
+
 /// SIGHUP: rules, certificates and routes are loaded again, and a stopped intake tries again.
 package struct ReloadService: Service {
+    private let signals: UnixSignalsSequence
     private let coordinator: ReloadCoordinator
     private let intake: Intake
     private let logger: Logger
 
-    package init(_ coordinator: ReloadCoordinator, intake: Intake, logger: Logger) {
+    /// - Parameter signals: trapped before anything was read; until it is, a SIGHUP would end the process.
+    package init(_ signals: UnixSignalsSequence, _ coordinator: ReloadCoordinator, intake: Intake, logger: Logger) {
+        self.signals = signals
         self.coordinator = coordinator
         self.intake = intake
         self.logger = logger
     }
 
     package func run() async throws {
-        let signals = await UnixSignalsSequence(trapping: .sighup)
         for await _ in signals.cancelOnGracefulShutdown() {
             logger.notice("SIGHUP: reloading")
             await intake.resume()
