@@ -48,7 +48,8 @@ struct Account: Sendable {
         let log = "FROM gateway.webhook_log"
         let updates = try await stage.number("SELECT coalesce(sum(updates), 0) \(log)")
         let verdicts = try await stage.number(
-            "SELECT coalesce(sum(routed + withheld + held + unclaimed + status_applied + duplicate + ignored + parked), 0) \(log)")
+            "SELECT coalesce(sum(routed + withheld + held + unclaimed + status_applied + duplicate + ignored + parked), 0) \(log)"
+        )
         #expect(updates == verdicts, sourceLocation: sourceLocation)
         let gaps = try await stage.number(
             """

@@ -33,18 +33,22 @@ extension EndToEndTests {
 
         /// From the request's last bytes to the answer's first.
         private func check(_ calls: [SystemCalls.Call]) throws {
-            let descriptor = try #require(calls.compactMap { call -> Int? in
-                if case .request(let descriptor) = call { descriptor } else { nil }
-            }.first)
+            let descriptor = try #require(
+                calls.compactMap { call -> Int? in
+                    if case .request(let descriptor) = call { descriptor } else { nil }
+                }.first)
             let answered = try #require(calls.firstIndex(of: .answer(descriptor)))
             let request = try #require(calls[..<answered].lastIndex(of: .request(descriptor)))
-            let written = try #require(calls[request..<answered].firstIndex(of: .journalWrite), "no write before the answer")
+            let written = try #require(
+                calls[request..<answered].firstIndex(of: .journalWrite), "no write before the answer")
             #expect(
                 calls[written..<answered].contains(.syncEnds(succeeded: true)),
                 "no completed sync between the journal's write and the answer: \(calls)")
         }
 
-        @Test("After a sync that failed nothing is acknowledged, those waiting get 503, and the gateway ends with a failure")
+        @Test(
+            "After a sync that failed nothing is acknowledged, those waiting get 503, and the gateway ends with a failure"
+        )
         func failedSync() async throws {
             try await Stage.run { stage in
                 let system = try await SystemCalls(stage)
@@ -52,7 +56,9 @@ extension EndToEndTests {
                 var connections: [WebhookConnection] = []
                 for number in 0..<6 {
                     let connection = try await WebhookConnection.open(port: stage.ingressPort)
-                    #expect(try await connection.post(Script.text("wamid.good-\(number)", from: Crowd.phone(2))).status == 200)
+                    #expect(
+                        try await connection.post(Script.text("wamid.good-\(number)", from: Crowd.phone(2))).status
+                            == 200)
                     connections.append(connection)
                 }
                 let before = system.calls.count

@@ -41,7 +41,8 @@ extension EndToEndTests {
             }
         }
 
-        @Test("A copy of a journal that fell behind gets an identity of its own, and records what was unconfirmed again")
+        @Test(
+            "A copy of a journal that fell behind gets an identity of its own, and records what was unconfirmed again")
         func copiedBehind() async throws {
             try await Stage.run { stage in
                 let confirmed = try await session(stage, "a", 1...10)
@@ -64,7 +65,7 @@ extension EndToEndTests {
             }
         }
 
-        @Test("Of a journal and its copy that run side by side one gets an identity of its own, and both record")
+        @Test("A journal and its copy that run side by side part, and between them record every message once")
         func copiedBeside() async throws {
             try await Stage.run { stage in
                 let before = try await session(stage, "a", 1...10)
@@ -74,10 +75,13 @@ extension EndToEndTests {
                 try await Account.settle(stage)
                 let port = Stage.freePort()
                 let other = try await stage.start([
-                    "GATEWAY_DATA_DIR": copy, "GATEWAY_INGRESS_PORT": "\(port)", "GATEWAY_API_PORT": "\(Stage.freePort())",
+                    "GATEWAY_DATA_DIR": copy, "GATEWAY_INGRESS_PORT": "\(port)",
+                    "GATEWAY_API_PORT": "\(Stage.freePort())",
                     "GATEWAY_OPS_PORT": "\(Stage.freePort())",
                 ])
-                try await eventually("the copy to record") { !other.logged("recording goes on").isEmpty || !other.logged("new identity").isEmpty }
+                try await eventually("the copy to be compared with the database") {
+                    !other.logged("recording goes on").isEmpty || !other.logged("new identity").isEmpty
+                }
                 for number in 1...20 {
                     try await stage.post("o", number...number)
                     try await stage.post("p", number...number, port: port)
@@ -88,8 +92,9 @@ extension EndToEndTests {
                     return all.allSatisfy { recorded[$0] != nil }
                 }
                 try await checkOnce(stage, all)
-                #expect(original.logged("new identity").count + other.logged("new identity").count == 1)
-                #expect(try await stage.number("SELECT count(*) FROM gateway.journals") == 2)
+                let renewals = original.logged("new identity").count + other.logged("new identity").count
+                #expect((1...2).contains(renewals), "each parts from the other once")
+                #expect(try await stage.number("SELECT count(*) FROM gateway.journals") == 1 + renewals)
             }
         }
 
@@ -102,7 +107,9 @@ extension EndToEndTests {
             return ids(name, numbers)
         }
 
-        private func ids(_ name: String, _ numbers: ClosedRange<Int>) -> [String] { numbers.map { "wamid.\(name)-\($0)" } }
+        private func ids(_ name: String, _ numbers: ClosedRange<Int>) -> [String] {
+            numbers.map { "wamid.\(name)-\($0)" }
+        }
 
         private func checkOnce(_ stage: Stage, _ ids: [String]) async throws {
             let recorded = try await Account(stage).recorded

@@ -71,7 +71,9 @@ struct Landlord: Sendable {
         try await call(.POST, "/api/conversations/\(conversation.id)/messages", #"{"text":"\#(text)"}"#)
     }
 
-    func call(_ method: HTTPMethod, _ path: String, _ body: String? = nil, withToken: Bool = true) async throws -> Answer {
+    func call(_ method: HTTPMethod, _ path: String, _ body: String? = nil, withToken: Bool = true) async throws
+        -> Answer
+    {
         var headers = HTTPHeaders()
         if withToken { headers.add(name: "Authorization", value: "Bearer \(token)") }
         if body != nil { headers.add(name: "Content-Type", value: "application/json") }
@@ -91,6 +93,8 @@ final class WebClient: Sendable {
 
     init(trusting file: String? = nil) throws {
         var configuration = HTTPClient.Configuration()
+        // A gateway that is down is told at once.
+        configuration.connectionPool.retryConnectionEstablishment = false
         if let file {
             var tls = TLSConfiguration.makeClientConfiguration()
             tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(file))

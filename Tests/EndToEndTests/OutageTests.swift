@@ -1,9 +1,11 @@
+import Glibc
 import PrivatePostgres
 import Testing
 
 extension EndToEndTests {
     @Suite struct OutageTests {
-        @Test("While PostgreSQL is away no webhook is refused; afterwards all are recorded once, each sender's in order")
+        @Test(
+            "While PostgreSQL is away no webhook is refused; afterwards all are recorded once, each sender's in order")
         func outage() async throws {
             let cluster = try await TemporaryCluster()
             try await Stage.run(cluster: cluster) { stage in
@@ -70,12 +72,38 @@ extension EndToEndTests {
             }
         }
 
-        private func checkEverything(_ stage: Stage, _ ledger: Ledger) async throws {
+        @Test("A PostgreSQL that is killed under load and forgets its last commits gets them again")
+        func crashes() async throws {
+            let cluster = try await TemporaryCluster()
+            try await Stage.run(cluster: cluster) { stage in
+                _ = try await stage.start()
+                try await stage.untilReady()
+                let load = Load(port: stage.ingressPort, connections: 4, seed: 7)
+                try await load.running { load in
+                    for _ in 0..<5 {
+                        try await load.acknowledged(60)
+                        // Without synchronous_commit the last half second goes with it.
+                        let file = try await stage.texts("SELECT pg_read_file('postmaster.pid')")
+                        let process = try #require(file.first?.split(separator: "\n").first.flatMap { pid_t($0) })
+                        kill(process, SIGKILL)
+                        try await load.acknowledged(60)
+                        try await cluster.start()
+                        try await stage.untilReady()
+                    }
+                }
+                #expect(load.ledger.refusals.isEmpty && load.ledger.lost == 0 && load.ledger.unconnected == 0)
+                try await checkEverything(stage, load.ledger, countsLast: false)
+            }
+        }
+
+        /// - Parameter countsLast: whether what was counted was recorded for good.
+        private func checkEverything(_ stage: Stage, _ ledger: Ledger, countsLast: Bool = true) async throws {
             try await Account.settle(stage)
             try await Account(stage).checkExactlyOnce(ledger)
             try await Account.checkVerdicts(stage)
             try await Account.checkMessagesAgainstVerdicts(stage)
             try await Account.checkOrder(stage)
+            guard countsLast else { return }
             let logged = try await stage.loggedVerdicts()
             try await eventually("the metrics to agree with the log: \(logged)", within: .seconds(10)) {
                 try await stage.countedVerdicts() == logged

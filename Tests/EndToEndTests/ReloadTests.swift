@@ -22,13 +22,15 @@ extension EndToEndTests {
                             try stage.write("\(Stage.rules)  surprise: \(round)\n", to: "rules/default.yaml")
                             gateway.send(SIGHUP)
                             try await eventually("the broken rules to be named") {
-                                gateway.logged("rules not reloaded").filter { $0.contains("default.yaml:5") }.count == round
+                                gateway.logged("rules not reloaded").filter { $0.contains("default.yaml:5") }.count
+                                    == round
                             }
                             #expect(try await alice.reply("kettle \(round)", in: thread).status == 202)
                             _ = try await twin.sent("From Alice Archer via ZenRent: kettle \(round)")
                             try await load.acknowledged(10)
                         }
-                        try stage.write(Stage.rules.replacing("via ZenRent", with: "by way of ZenRent"), to: "rules/default.yaml")
+                        try stage.write(
+                            Stage.rules.replacing("via ZenRent", with: "by way of ZenRent"), to: "rules/default.yaml")
                         gateway.send(SIGHUP)
                         try await eventually("the good rules to be read") { !gateway.logged("reloaded rules").isEmpty }
                         #expect(try await alice.reply("new kettle", in: thread).status == 202)
@@ -43,7 +45,9 @@ extension EndToEndTests {
             }
         }
 
-        @Test("New connections get a swapped certificate, open ones keep theirs, a broken one is refused; no request fails")
+        @Test(
+            "New connections get a swapped certificate, open ones keep theirs, a broken one is refused; no request fails"
+        )
         func certificates() async throws {
             try await Stage.run { stage in
                 let gateway = try await stage.start()
@@ -65,7 +69,8 @@ extension EndToEndTests {
                     #expect(try await shown(by: stage) == second)
                     #expect(try await shown(over: veteran) == first)
 
-                    try stage.write("-----BEGIN CERTIFICATE-----\nkettle\n-----END CERTIFICATE-----\n", to: "certs/fullchain.pem")
+                    try stage.write(
+                        "-----BEGIN CERTIFICATE-----\nkettle\n-----END CERTIFICATE-----\n", to: "certs/fullchain.pem")
                     gateway.send(SIGHUP)
                     let line = try await eventual("the refusal") { gateway.logged("certificates not reloaded").first }
                     #expect(line.contains("fullchain.pem"))
@@ -74,6 +79,18 @@ extension EndToEndTests {
                 }
                 await veteran.close()
                 #expect(load.ledger.refusals.isEmpty && load.ledger.lost == 0 && load.ledger.unconnected == 0)
+            }
+        }
+
+        @Test("SIGHUP does not end a gateway that is still starting")
+        func whileStarting() async throws {
+            try await Stage.run { stage in
+                let gateway = try stage.spawn()
+                try await eventually("the gateway to listen") { !gateway.logged("ingress listens").isEmpty }
+                gateway.send(SIGHUP)
+                try await eventually("the reload") { !gateway.logged("SIGHUP: reloading").isEmpty }
+                try await stage.untilReady()
+                #expect(gateway.exit == nil)
             }
         }
 
@@ -100,8 +117,9 @@ extension Stage {
     /// Replaces a file under the stage's directory; only its owner can read it.
     func write(_ text: String, to name: String) throws {
         let path = directory + "/" + name
-        guard FileManager.default.createFile(
-            atPath: path + ".new", contents: Data(text.utf8), attributes: [.posixPermissions: 0o600]),
+        guard
+            FileManager.default.createFile(
+                atPath: path + ".new", contents: Data(text.utf8), attributes: [.posixPermissions: 0o600]),
             rename(path + ".new", path) == 0
         else { throw GatewayProcess.SpawnError(description: "cannot write \(path)") }
     }

@@ -83,7 +83,8 @@ extension EndToEndTests {
                 """)
             for table in ["people", "identities", "message_costs"] {
                 picture[table] = try await stage.texts(
-                    "SELECT (to_jsonb(t) - 'updated_at' - 'last_seen')::text AS row FROM gateway.\(table) t ORDER BY row")
+                    "SELECT (to_jsonb(t) - 'updated_at' - 'last_seen')::text AS row FROM gateway.\(table) t ORDER BY row"
+                )
             }
             picture["outbox"] = try await stage.texts("SELECT to_jsonb(t)::text FROM gateway.outbox t ORDER BY id")
             picture["waiting statuses"] = try await stage.texts(

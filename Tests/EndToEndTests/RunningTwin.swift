@@ -61,6 +61,14 @@ struct RunningTwin: Sendable {
         return posted.wamids ?? posted.wamid.map { [$0] } ?? []
     }
 
+    /// The next call to the Graph side goes wrong.
+    func plan(_ fault: String, code: Int? = nil) async throws {
+        let code = code.map { ",\"code\":\($0)" } ?? ""
+        let answer = try await client.call(
+            .POST, "http://127.0.0.1:\(port)/twin/faults", "{\"kind\":\"\(fault)\"\(code)}")
+        guard answer.status == 200 else { throw Landlord.Refused(answer: answer.text) }
+    }
+
     /// What the gateway sent, oldest first.
     func sent() async throws -> [Sent] {
         try JSONDecoder().decode(

@@ -121,11 +121,15 @@ final class Stage: Sendable {
     /// Starts `serve`, and does not wait for anything.
     /// - Parameter change: settings that differ; `nil` takes one away.
     func spawn(_ change: [String: String?] = [:], options: [String] = []) throws -> GatewayProcess {
+        try spawn(["serve"] + options, change)
+    }
+
+    func spawn(_ arguments: [String], _ change: [String: String?]) throws -> GatewayProcess {
         var environment = settings
         for (name, value) in change { environment[name] = value }
         return try processes.withLock { processes in
             let process = try GatewayProcess(
-                ["serve"] + options, environment: environment, logs: directory + "/gateway-\(processes.count + 1)")
+                arguments, environment: environment, logs: directory + "/process-\(processes.count + 1)")
             processes.append(process)
             return process
         }
@@ -136,7 +140,8 @@ final class Stage: Sendable {
         let process = try spawn(change)
         try await eventually("the ingress to listen") {
             if let exit = process.exit {
-                throw GatewayProcess.SpawnError(description: "the gateway ended with \(exit): \(process.errors.suffix(2000))")
+                throw GatewayProcess.SpawnError(
+                    description: "the gateway ended with \(exit): \(process.errors.suffix(2000))")
             }
             return !process.logged("ingress listens").isEmpty
         }
@@ -196,7 +201,8 @@ extension Stage {
 
     private func connect(_ name: String?) async throws -> PostgresConnection {
         try await PostgresConnection.connect(
-            PostgresConfiguration(cluster.connectionString(database: name ?? database), applicationName: "end-to-end tests"))
+            PostgresConfiguration(
+                cluster.connectionString(database: name ?? database), applicationName: "end-to-end tests"))
     }
 }
 
@@ -221,19 +227,20 @@ enum Crowd {
     }
 }
 
-/// What no process may ever say (I8): secrets, bodies of messages, whole numbers of people.
+/// What no process may say on standard error, where its log goes (I8): secrets, bodies of messages, whole numbers of
+/// people.
 enum Discretion {
     /// Stands in the body of every message these tests send.
     static let bodyMark = "kettle"
 
     static func check(_ process: GatewayProcess) {
-        let said = process.errors + process.output
+        let said = process.errors
         let secrets = [Stage.appSecret, Stage.verifyToken, Stage.accessToken, Stage.signingSecret].map { $0.reveal() }
         for text in secrets + [bodyMark, "447911123456", "7911 123456"] where said.contains(text) {
-            Issue.record("a gateway's output has \(text.prefix(6))…: \(line(with: text, in: said))")
+            Issue.record("a log has \(text.prefix(6))…: \(line(with: text, in: said))")
         }
         if let number = said.firstMatch(of: #/447700[0-9]{6}/#) {
-            Issue.record("a gateway's output has a whole number: \(line(with: String(number.0), in: said))")
+            Issue.record("a log has a whole number: \(line(with: String(number.0), in: said))")
         }
     }
 

@@ -39,9 +39,11 @@ extension EndToEndTests {
             }
         }
 
-        @Test("serve refuses a port that is taken, and names the setting", arguments: [
-            "GATEWAY_INGRESS_PORT", "GATEWAY_API_PORT", "GATEWAY_OPS_PORT",
-        ])
+        @Test(
+            "serve refuses a port that is taken, and names the setting",
+            arguments: [
+                "GATEWAY_INGRESS_PORT", "GATEWAY_API_PORT", "GATEWAY_OPS_PORT",
+            ])
         func takenPort(setting: String) async throws {
             try await Stage.run { stage in
                 let (descriptor, port) = try Self.listen()
@@ -100,14 +102,18 @@ extension EndToEndTests {
                     var connections: [WebhookConnection] = []
                     for number in 0..<12 {
                         let connection = try await WebhookConnection.open(port: stage.ingressPort)
-                        #expect(try await connection.post(Script.text("wamid.warm-\(round)-\(number)", from: Crowd.phone(number))).status == 200)
+                        #expect(
+                            try await connection.post(
+                                Script.text("wamid.warm-\(round)-\(number)", from: Crowd.phone(number))
+                            ).status == 200)
                         connections.append(connection)
                     }
                     var answers: [EventLoopFuture<WebhookConnection.Answer>] = []
                     for (number, connection) in connections.enumerated() {
                         for part in 0..<3 {
                             ids.append("wamid.drain-\(round)-\(number)-\(part)")
-                            answers.append(try await connection.send(Script.text(ids[ids.count - 1], from: Crowd.phone(number))))
+                            answers.append(
+                                try await connection.send(Script.text(ids[ids.count - 1], from: Crowd.phone(number))))
                         }
                     }
                     gateway.send(SIGTERM)
@@ -133,7 +139,9 @@ extension EndToEndTests {
                 let answer = try await connection.send(Script.text("wamid.slow", from: Crowd.phone(0)))
                 try await eventually("the webhook to wait for the disk") {
                     let calls = system.calls.dropFirst(before)
-                    guard let request = calls.lastIndex(where: { if case .request = $0 { true } else { false } }) else { return false }
+                    guard let request = calls.lastIndex(where: { if case .request = $0 { true } else { false } }) else {
+                        return false
+                    }
                     return calls[request...].contains(.syncBegins)
                 }
                 gateway.send(SIGTERM)

@@ -27,7 +27,9 @@ extension EndToEndTests {
                     let sent = try await twin.sent("From Alice Archer via ZenRent: A new kettle comes at ten")
                     #expect(sent.to == "447911123456")
                     try await eventually("the answer to be read") {
-                        try await alice.messages(in: thread).contains { $0.direction == "outgoing" && $0.status == "read" }
+                        try await alice.messages(in: thread).contains {
+                            $0.direction == "outgoing" && $0.status == "read"
+                        }
                     }
                     let answer = try await alice.messages(in: thread).first { $0.direction == "outgoing" }
                     #expect(answer?.provider_id == sent.wamid)
@@ -48,7 +50,8 @@ extension EndToEndTests {
                     try await Account.settle(stage)
 
                     let expected = [
-                        "routed": 33, "withheld": 1, "held": 1, "unclaimed": 2, "status": 3, "duplicate": 1, "ignored": 1,
+                        "routed": 33, "withheld": 1, "held": 1, "unclaimed": 2, "status": 3, "duplicate": 1,
+                        "ignored": 1,
                         "parked": 1,
                     ]
                     let logged = try await stage.loggedVerdicts()
@@ -79,12 +82,14 @@ extension EndToEndTests {
             try await twin.post("status", #"{"id":"wamid.never-sent","status":"read","recipient":"447911123456"}"#)
             try await twin.post(
                 "batch",
-                #"{"messages":[{"from":"447911123456",\#(text)},{"from":"447700900002",\#(text)}],"count":15,"# +
-                #""statuses":[{"id":"wamid.nobody-1","status":"sent"},{"id":"wamid.nobody-2","status":"failed"}],"# +
-                #""updates_per_change":4,"changes_per_entry":3}"#)
+                #"{"messages":[{"from":"447911123456",\#(text)},{"from":"447700900002",\#(text)}],"count":15,"#
+                    + #""statuses":[{"id":"wamid.nobody-1","status":"sent"},{"id":"wamid.nobody-2","status":"failed"}],"#
+                    + #""updates_per_change":4,"changes_per_entry":3}"#)
             try await twin.post("raw", "{\"object\":\"whatsapp_business_account\",\"entry\":[")
             try await twin.post(
-                "raw", #"{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"flows","value":{}}]}]}"#)
+                "raw",
+                #"{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"flows","value":{}}]}]}"#
+            )
             return ids
         }
 
@@ -99,7 +104,8 @@ extension EndToEndTests {
             #expect(carol.first?.provider_id == ids.withheld)
             #expect(carol.first?.routing_status == "opted_out")
             let waiting = try await stage.texts(
-                "SELECT wamid || ' ' || routing_status FROM gateway.whatsapp_messages WHERE conversation_id IS NULL ORDER BY sent_at, id")
+                "SELECT wamid || ' ' || routing_status FROM gateway.whatsapp_messages WHERE conversation_id IS NULL ORDER BY sent_at, id"
+            )
             #expect(waiting.contains("\(ids.held) ambiguous"))
             #expect(waiting.contains("\(ids.unclaimed) unknown_sender"))
             #expect(try await stage.number("SELECT count(*) FROM gateway.pending_statuses") == 3)
@@ -111,7 +117,8 @@ extension Stage {
     /// The sums of the webhook log by verdict; those of zero are left out.
     func loggedVerdicts() async throws -> [String: Int] {
         let columns = [
-            "routed": "routed", "withheld": "withheld", "held": "held", "unclaimed": "unclaimed", "status": "status_applied",
+            "routed": "routed", "withheld": "withheld", "held": "held", "unclaimed": "unclaimed",
+            "status": "status_applied",
             "duplicate": "duplicate", "ignored": "ignored", "parked": "parked",
         ]
         var counts: [String: Int] = [:]

@@ -36,7 +36,9 @@ struct SystemCalls: Sendable {
         let process = try GatewayProcess(
             ["-shared", "-fPIC", "-O1", "-o", library, source], environment: ProcessInfo.processInfo.environment,
             logs: directory + "/compile", program: compiler)
-        guard try await process.end() == .status(0) else { throw GatewayProcess.SpawnError(description: process.errors) }
+        guard try await process.end() == .status(0) else {
+            throw GatewayProcess.SpawnError(description: process.errors)
+        }
     }
 
     private static func compiler() -> String? {
