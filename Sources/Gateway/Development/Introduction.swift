@@ -12,7 +12,8 @@ extension Development {
         let api = "https://localhost:\(ports.api ?? 0)/api/conversations"
         let twin = "http://127.0.0.1:\(sandboxPort)/twin"
         let tenants = SampleWorld.listing.map { "  " + $0 }.joined(separator: "\n")
-        let curl = "curl -s --cacert \(quoted(authority)) -H \"Authorization: Bearer $TOKEN\""
+        let plain = #"curl -sw '\n'"#
+        let curl = "\(plain) --cacert \(quoted(authority)) -H \"Authorization: Bearer $TOKEN\""
         return """
 
             ZenRent Gateway is up (development: sample data, secrets made up, Meta played by a twin)
@@ -29,7 +30,7 @@ extension Development {
 
             1. Tom writes to ZenRent's number:
 
-            curl -s \(twin)/send -H 'Content-Type: application/json' -d '{"from":"447911123456","text":"The boiler is out"}'
+            \(plain) \(twin)/send -H 'Content-Type: application/json' -d '{"from":"447911123456","text":"The boiler is out"}'
 
             2. \(landlord.name), his landlord, reads it (the token is hers, good for \(tokenHours) hours):
 
@@ -40,7 +41,7 @@ extension Development {
 
             ID=$(\(curl) \(api) | grep -o '"id":"[^"]*"' | head -n 1 | cut -d '"' -f 4)
             \(curl) -H 'Content-Type: application/json' -d '{"text":"A plumber comes at ten"}' \(api)/$ID/messages
-            sleep 1; curl -s \(twin)/messages
+            sleep 1; \(plain) \(twin)/messages
 
             Ctrl-C stops everything.
 
