@@ -72,7 +72,7 @@ let package = Package(
         .target(
             name: "Journal",
             dependencies: [
-                "Messaging",
+                "Messaging"
             ],
             swiftSettings: rules),
         .target(
@@ -87,13 +87,13 @@ let package = Package(
         .target(
             name: "Conversations",
             dependencies: [
-                "Messaging",
+                "Messaging"
             ],
             swiftSettings: rules),
         .target(
             name: "Delivery",
             dependencies: [
-                "Messaging",
+                "Messaging"
             ],
             swiftSettings: rules),
 
@@ -129,7 +129,7 @@ let package = Package(
         .target(
             name: "PostgresClient",
             dependencies: [
-                "CPostgres",
+                "CPostgres"
             ],
             swiftSettings: rules),
         .target(
@@ -187,7 +187,7 @@ let package = Package(
         .target(
             name: "PrivatePostgres",
             dependencies: [
-                logging,
+                logging
             ],
             swiftSettings: rules),
         .target(

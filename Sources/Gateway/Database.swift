@@ -22,7 +22,8 @@ struct Database: Sendable {
 
     init(_ url: Secret, configuration: GatewayConfiguration, board: HealthBoard, logger: Logger) {
         func connection(_ name: String) -> PostgresConfiguration {
-            PostgresConfiguration(url.reveal(), applicationName: name.isEmpty ? "zenrent-gateway" : "zenrent-gateway \(name)")
+            PostgresConfiguration(
+                url.reveal(), applicationName: name.isEmpty ? "zenrent-gateway" : "zenrent-gateway \(name)")
         }
         let health = board.register("database", blocksAcknowledging: false)
         let endpoints = PostgresEndpointStore(connection("endpoints"))
@@ -43,7 +44,8 @@ struct Database: Sendable {
             try await upkeep.run()
             guard let phoneNumberID = meta.phoneNumberID else {
                 logger.warning(
-                    "WHATSAPP_PHONE_NUMBER_ID is not set: webhooks for numbers that are not in gateway.endpoints are parked")
+                    "WHATSAPP_PHONE_NUMBER_ID is not set: webhooks for numbers that are not in gateway.endpoints are parked"
+                )
                 return
             }
             try await endpoints.save(cloudNumber: phoneNumberID, businessAccountID: meta.businessAccountID)

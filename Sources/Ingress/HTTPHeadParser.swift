@@ -111,7 +111,8 @@ struct HTTPHeadParser: Sendable {
     private static func minorVersion(
         _ range: Range<Int>, _ bytes: UnsafeRawBufferPointer
     ) throws(FramingError) -> Int {
-        let isVersion = range.count == 8 && equal(range.lowerBound..<(range.lowerBound + 5), bytes, "HTTP/")
+        let isVersion =
+            range.count == 8 && equal(range.lowerBound..<(range.lowerBound + 5), bytes, "HTTP/")
             && isDigit(bytes[range.lowerBound + 5]) && bytes[range.lowerBound + 6] == UInt8(ascii: ".")
             && isDigit(bytes[range.lowerBound + 7])
         guard isVersion else { throw .badRequest("the request line does not end in an HTTP version") }
@@ -137,8 +138,10 @@ struct HTTPHeadParser: Sendable {
         case (12, UInt8(ascii: "c")) where Self.equalFolded(name, bytes, "content-type"): head.contentType = value
         case (16, UInt8(ascii: "c")) where Self.equalFolded(name, bytes, "content-encoding"):
             if !Self.equalFolded(value, bytes, "identity") { head.hasContentEncoding = true }
-        case (19, UInt8(ascii: "x")) where Self.equalFolded(name, bytes, "x-hub-signature-256"): head.hubSignature256.add(value)
-        case (15, UInt8(ascii: "x")) where Self.equalFolded(name, bytes, "x-hub-signature"): head.hubSignature.add(value)
+        case (19, UInt8(ascii: "x")) where Self.equalFolded(name, bytes, "x-hub-signature-256"):
+            head.hubSignature256.add(value)
+        case (15, UInt8(ascii: "x")) where Self.equalFolded(name, bytes, "x-hub-signature"):
+            head.hubSignature.add(value)
         case (14, UInt8(ascii: "x")) where Self.equalFolded(name, bytes, "x-webhook-hmac"): head.webhookHMAC.add(value)
         default: break
         }
@@ -184,7 +187,9 @@ struct HTTPHeadParser: Sendable {
         contentLength = length
     }
 
-    private mutating func takeTransferEncoding(_ value: Range<Int>, _ bytes: UnsafeRawBufferPointer) throws(FramingError) {
+    private mutating func takeTransferEncoding(_ value: Range<Int>, _ bytes: UnsafeRawBufferPointer)
+        throws(FramingError)
+    {
         guard transferEncoding == .absent else { throw .badRequest("two Transfer-Encoding headers") }
         if Self.equalFolded(value, bytes, "chunked") {
             transferEncoding = .chunked

@@ -99,7 +99,11 @@ final class WebhookHandler: ChannelInboundHandler {
 
     private func advance(_ context: ChannelHandlerContext) {
         while perform(machine.next(&buffer, now: surroundings.clock), context) {}
-        if buffer.readableBytes == 0 { buffer.clear() } else if buffer.readerIndex > 32 << 10 { buffer.discardReadBytes() }
+        if buffer.readableBytes == 0 {
+            buffer.clear()
+        } else if buffer.readerIndex > 32 << 10 {
+            buffer.discardReadBytes()
+        }
         context.flush()
         watch()
         pauseOrResumeReading(context)

@@ -11,7 +11,8 @@ struct WebhookRequest {
 
     /// - Parameter bytes: the head; only the signature is copied out of it.
     init(
-        _ head: HTTPRequestHead, _ source: WebhookSource, _ authenticator: WebhookAuthenticator, _ bytes: UnsafeRawBufferPointer
+        _ head: HTTPRequestHead, _ source: WebhookSource, _ authenticator: WebhookAuthenticator,
+        _ bytes: UnsafeRawBufferPointer
     ) {
         self.source = source
         self.authenticator = authenticator

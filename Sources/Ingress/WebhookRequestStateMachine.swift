@@ -148,7 +148,8 @@ extension WebhookRequestStateMachine {
     private static func parse(
         _ parser: inout HTTPHeadParser, _ buffer: ByteBuffer
     ) throws(FramingError) -> (head: HTTPRequestHead, size: Int)? {
-        let result = buffer.withUnsafeReadableBytes { bytes -> Result<(head: HTTPRequestHead, size: Int)?, FramingError> in
+        let result = buffer.withUnsafeReadableBytes {
+            bytes -> Result<(head: HTTPRequestHead, size: Int)?, FramingError> in
             do throws(FramingError) { return .success(try parser.parse(bytes)) } catch { return .failure(error) }
         }
         return try result.get()
@@ -196,7 +197,8 @@ extension WebhookRequestStateMachine {
             state = .lingering
             return .respond(response, closing: true, label: label)
         case .length, .chunked:
-            state = .discard(response, BodyReader(head.framing, limits: limits), keepsAlive: head.keepsAlive, label: label)
+            state = .discard(
+                response, BodyReader(head.framing, limits: limits), keepsAlive: head.keepsAlive, label: label)
             return nil
         }
     }
@@ -209,9 +211,13 @@ extension WebhookRequestStateMachine {
         _ request: WebhookRequest, _ body: inout BodyReader, _ buffer: inout ByteBuffer, now: () -> Timestamp
     ) -> Action {
         do throws(FramingError) {
-            guard let outcome = try body.gather(&buffer, budget: budget, { bytes in
-                request.finish(bytes, now: now)
-            }) else {
+            guard
+                let outcome = try body.gather(
+                    &buffer, budget: budget,
+                    { bytes in
+                        request.finish(bytes, now: now)
+                    })
+            else {
                 state = .body(request, body)
                 return .wait
             }
@@ -220,7 +226,8 @@ extension WebhookRequestStateMachine {
             case .authentic(let envelope):
                 state = .journal(keepsAlive: request.keepsAlive)
                 return .append(envelope)
-            case .rejected(let fault): return answer(.badSignature, keepsAlive: request.keepsAlive, label: "signature_\(fault.rawValue)")
+            case .rejected(let fault):
+                return answer(.badSignature, keepsAlive: request.keepsAlive, label: "signature_\(fault.rawValue)")
             case .outOfMemory:
                 state = .lingering
                 return .respond(.unavailable(retryAfterSeconds: 5), closing: true, label: "memory")

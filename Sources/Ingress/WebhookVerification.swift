@@ -36,7 +36,9 @@ enum WebhookPath {
     static let vps: StaticString = "/api/webhooks/vps"
 
     /// The source a target belongs to, and its query (without the question mark).
-    static func find(_ target: Range<Int>, _ bytes: UnsafeRawBufferPointer) -> (source: WebhookSource, query: Range<Int>)? {
+    static func find(_ target: Range<Int>, _ bytes: UnsafeRawBufferPointer) -> (
+        source: WebhookSource, query: Range<Int>
+    )? {
         var end = target.lowerBound
         while end < target.upperBound, bytes[end] != UInt8(ascii: "?") { end += 1 }
         let path = target.lowerBound..<end

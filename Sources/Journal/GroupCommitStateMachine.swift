@@ -165,6 +165,7 @@ package struct GroupCommitStateMachine<Sink>: Sendable where Sink: Sendable {
         JournalError(
             .full,
             "the journal holds \(unconfirmedBytes) bytes that Postgres has not recorded yet, its budget is "
-                + "\(limits.unconfirmedBytesMax) (GATEWAY_JOURNAL_MAX_BYTES); it drains by itself once Postgres answers")
+                + "\(limits.unconfirmedBytesMax) (GATEWAY_JOURNAL_MAX_BYTES); it drains by itself once Postgres answers"
+        )
     }
 }

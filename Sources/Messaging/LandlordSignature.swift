@@ -3,7 +3,9 @@ public struct LandlordSignature: Hashable, Sendable {
     /// Text with `{landlord}` where the name goes.
     public let template: String
 
-    public static let standard = LandlordSignature(template: "From {landlord} via ZenRent: ")!
+    public static let standard = LandlordSignature(checked: "From {landlord} via ZenRent: ")
+
+    private init(checked template: String) { self.template = template }
 
     /// - Returns: `nil` without `{landlord}`, or over 120 characters.
     public init?(template: String) {
@@ -15,7 +17,8 @@ public struct LandlordSignature: Hashable, Sendable {
     /// be able to look like a second message.
     public func text(landlord name: String?) -> String {
         let shown = (name ?? "your landlord").unicodeScalars.map { scalar -> Character in
-            let hidden = scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format
+            let hidden =
+                scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format
                 || scalar == "\u{2028}" || scalar == "\u{2029}"
             return hidden ? " " : Character(scalar)
         }

@@ -97,7 +97,9 @@ extension PhoneNumber {
                     hasPlus = true
                 case "(": bracket = digits.count
                 case ")":
-                    if let start = bracket, digits.count == start + 1, digits[start] == 0, bracketedZero == nil { bracketedZero = start }
+                    if let start = bracket, digits.count == start + 1, digits[start] == 0, bracketedZero == nil {
+                        bracketedZero = start
+                    }
                     bracket = nil
                 case " ", "\t", "-", ".", "/", "\u{A0}", "\u{2009}", "\u{202F}", "\u{2010}"..."\u{2015}",
                     "\u{200B}"..."\u{200F}", "\u{202A}"..."\u{202E}", "\u{2060}"..."\u{2069}", "\u{FEFF}":
@@ -111,7 +113,8 @@ extension PhoneNumber {
         }
 
         private static func decimal(_ scalar: Unicode.Scalar) -> UInt8? {
-            for zero: UInt32 in [0x30, 0x0660, 0x06F0, 0x0966, 0xFF10] where scalar.value >= zero && scalar.value < zero + 10 {
+            for zero: UInt32 in [0x30, 0x0660, 0x06F0, 0x0966, 0xFF10]
+            where scalar.value >= zero && scalar.value < zero + 10 {
                 return UInt8(scalar.value - zero)
             }
             return nil

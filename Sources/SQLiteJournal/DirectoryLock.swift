@@ -10,7 +10,8 @@ struct DirectoryLock: ~Copyable {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             throw JournalError(
-                .unreadable, "cannot open \(path): \(String(cString: strerror(errno))); is GATEWAY_DATA_DIR writable for this user?")
+                .unreadable,
+                "cannot open \(path): \(String(cString: strerror(errno))); is GATEWAY_DATA_DIR writable for this user?")
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let holder = Self.holder(descriptor)

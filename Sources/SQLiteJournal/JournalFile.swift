@@ -80,8 +80,10 @@ struct JournalFile: ~Copyable {
     private static func configure(_ connection: borrowing SQLiteConnection) throws(SQLiteError) {
         try connection.execute("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
         try connection.execute("PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864")
-        guard try connection.text("PRAGMA journal_mode") == "wal", try connection.integer("PRAGMA synchronous") == 2 else {
-            throw SQLiteError(code: SQLITE_MISUSE, extended: 0, message: "SQLite refused journal_mode=WAL with synchronous=FULL")
+        guard try connection.text("PRAGMA journal_mode") == "wal", try connection.integer("PRAGMA synchronous") == 2
+        else {
+            throw SQLiteError(
+                code: SQLITE_MISUSE, extended: 0, message: "SQLite refused journal_mode=WAL with synchronous=FULL")
         }
     }
 
@@ -122,7 +124,8 @@ struct JournalFile: ~Copyable {
                 try add(envelope, through: through)
             }
             let confirmation = try confirm(target)
-            let trimmed = group.isEmpty ? 0 : try trimSome(2 * group.count + 8, through: through, limits: limits, now: now)
+            let trimmed =
+                group.isEmpty ? 0 : try trimSome(2 * group.count + 8, through: through, limits: limits, now: now)
             try commit.run()
             last = JournalPosition(last.value + Int64(group.count))
             lastThrough = through
@@ -199,7 +202,9 @@ struct JournalFile: ~Copyable {
     }
 
     private func keptBytes() throws(SQLiteError) -> Int64 {
-        guard let first = try connection.integer("SELECT bytes_through FROM entries ORDER BY position LIMIT 1") else { return 0 }
+        guard let first = try connection.integer("SELECT bytes_through FROM entries ORDER BY position LIMIT 1") else {
+            return 0
+        }
         return lastThrough - first
     }
 

@@ -12,7 +12,8 @@ final class JournalReader: Sendable {
         init(path: String) throws(SQLiteError) {
             connection = try SQLiteConnection(path: path, flags: SQLITE_OPEN_READONLY)
             select = try connection.prepare(
-                "SELECT position, received_at, source, signature, body FROM entries WHERE position > ?1 ORDER BY position LIMIT ?2")
+                "SELECT position, received_at, source, signature, body FROM entries WHERE position > ?1 ORDER BY position LIMIT ?2"
+            )
         }
     }
 
@@ -22,11 +23,13 @@ final class JournalReader: Sendable {
     init(path: String) throws(SQLiteError) { owned = try Owned(path: path) }
 
     func entries(after position: JournalPosition, limit: ReadLimit) async throws(JournalError) -> [JournalEntry] {
-        let result = await withCheckedContinuation { (continuation: CheckedContinuation<Result<[JournalEntry], SQLiteError>, Never>) in
+        let result = await withCheckedContinuation {
+            (continuation: CheckedContinuation<Result<[JournalEntry], SQLiteError>, Never>) in
             queue.async { [owned] in
-                continuation.resume(returning: Result { () throws(SQLiteError) in
-                    try Self.read(owned.select, after: position, limit: limit)
-                })
+                continuation.resume(
+                    returning: Result { () throws(SQLiteError) in
+                        try Self.read(owned.select, after: position, limit: limit)
+                    })
             }
         }
         do throws(SQLiteError) {
@@ -46,10 +49,13 @@ final class JournalReader: Sendable {
         var bytes = 0
         while bytes < limit.bytes, try select.step() {
             guard let source = WebhookSource(rawValue: UInt8(truncatingIfNeeded: select.int64(2))) else {
-                throw SQLiteError(code: SQLITE_CORRUPT, extended: 0, message: "entry \(select.int64(0)) has source \(select.int64(2))")
+                throw SQLiteError(
+                    code: SQLITE_CORRUPT, extended: 0, message: "entry \(select.int64(0)) has source \(select.int64(2))"
+                )
             }
             let envelope = Envelope(
-                source: source, receivedAt: Timestamp(microseconds: select.int64(1)), signature: select.bytes(3), body: select.bytes(4))
+                source: source, receivedAt: Timestamp(microseconds: select.int64(1)), signature: select.bytes(3),
+                body: select.bytes(4))
             bytes += envelope.body.count + envelope.signature.count
             entries.append(JournalEntry(position: JournalPosition(select.int64(0)), envelope: envelope))
         }

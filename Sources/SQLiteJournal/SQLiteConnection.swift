@@ -9,7 +9,8 @@ struct SQLiteConnection: ~Copyable {
         var handle: OpaquePointer?
         let code = sqlite3_open_v2(path, &handle, flags | SQLITE_OPEN_NOMUTEX, nil)
         guard code == SQLITE_OK, let handle else {
-            let error = SQLiteError(code: code, extended: code, message: "open \(path): \(String(cString: sqlite3_errstr(code)))")
+            let error = SQLiteError(
+                code: code, extended: code, message: "open \(path): \(String(cString: sqlite3_errstr(code)))")
             sqlite3_close_v2(handle)
             throw error
         }

@@ -263,18 +263,22 @@ extension SQLiteJournal {
         let failure: JournalError
         if error.isDiskFull {
             failure = JournalError(
-                .diskFull, "no space left for the journal (\(error)); free space in GATEWAY_DATA_DIR, nothing else is needed")
+                .diskFull,
+                "no space left for the journal (\(error)); free space in GATEWAY_DATA_DIR, nothing else is needed")
         } else {
             failure = JournalError(
-                .syncFailed, "the journal could not be written (\(error)); the disk under GATEWAY_DATA_DIR may be failing. "
-                    + "The gateway stops, because what reached the disk is unknown; it reads the journal again at its next start")
+                .syncFailed,
+                "the journal could not be written (\(error)); the disk under GATEWAY_DATA_DIR may be failing. "
+                    + "The gateway stops, because what reached the disk is unknown; it reads the journal again at its next start"
+            )
         }
         let rest = monitor.withLock { state in
             if group.isEmpty { state.confirmTarget = nil }
             return state.machine.groupFailed(group, with: failure, isFinal: !error.isDiskFull)
         }
         tell(group + rest, .failure(failure))
-        logger.error("journal write failed", metadata: ["code": "\(failure.code.rawValue)", "error": "\(failure.message)"])
+        logger.error(
+            "journal write failed", metadata: ["code": "\(failure.code.rawValue)", "error": "\(failure.message)"])
         if !error.isDiskFull { onFatal(failure) }
     }
 
@@ -310,9 +314,11 @@ extension SQLiteJournal {
             state.confirmTarget = nil
             state.machine.rewound(unconfirmedBytes: owned.file.unconfirmedBytes)
         }
-        continuation.resume(returning: result.mapError { error in
-            JournalError(error.isDiskFull ? .diskFull : .syncFailed, "the journal's head could not be written: \(error)")
-        })
+        continuation.resume(
+            returning: result.mapError { error in
+                JournalError(
+                    error.isDiskFull ? .diskFull : .syncFailed, "the journal's head could not be written: \(error)")
+            })
     }
 
     private func writeLastConfirmation(to owned: Owned) {

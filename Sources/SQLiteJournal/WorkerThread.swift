@@ -63,11 +63,13 @@ enum WorkerThread {
     static func start(_ body: @escaping @Sendable () -> Void) {
         var thread = pthread_t()
         let start = Unmanaged.passRetained(Start(body))
-        let code = pthread_create(&thread, nil, { argument in
-            guard let argument else { return nil }
-            Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
-            return nil
-        }, start.toOpaque())
+        let code = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+                return nil
+            }, start.toOpaque())
         precondition(code == 0, "no thread could be started: \(String(cString: strerror(code)))")
         pthread_detach(thread)
     }

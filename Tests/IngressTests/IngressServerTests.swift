@@ -9,7 +9,9 @@ import Testing
 @Suite("IngressServer, over sockets and TLS")
 struct IngressServerTests {
     /// Sends bytes on a connection of their own and returns all answers, once the server has closed it.
-    private static func exchange(_ text: String, limits: IngressLimits = IngressLimits()) async throws -> (String, [Envelope]) {
+    private static func exchange(_ text: String, limits: IngressLimits = IngressLimits()) async throws -> (
+        String, [Envelope]
+    ) {
         let listener = try await TestListener(limits: limits)
         let client = try await RawClient(port: listener.port)
         if !text.isEmpty { try await client.send(text) }
@@ -22,41 +24,52 @@ struct IngressServerTests {
     func acknowledges() async throws {
         let body = #"{"object":"whatsapp_business_account","t":"\u00e9\/"}"#
         let (answer, envelopes) = try await Self.exchange(TestListener.webhook(body, headers: "Connection: close\r\n"))
-        #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\nDate: Tue, 14 Nov 2023 22:13:20 GMT\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
+        #expect(
+            answer.hasPrefix(
+                "HTTP/1.1 200 OK\r\nDate: Tue, 14 Nov 2023 22:13:20 GMT\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            ))
         #expect(envelopes.map(\.body) == [Array(body.utf8)])
         #expect(envelopes.map(\.signature) == [Array(TestListener.signature(body).utf8)])
     }
 
     @Test("A secret of the ring that is not the newest is good, too")
     func acceptsTheRing() async throws {
-        let (answer, _) = try await Self.exchange(TestListener.webhook("{}", secret: "older-secret", headers: "Connection: close\r\n"))
+        let (answer, _) = try await Self.exchange(
+            TestListener.webhook("{}", secret: "older-secret", headers: "Connection: close\r\n"))
         #expect(answer.statuses == [200])
     }
 
-    @Test("What is not authentic gets 401 with an empty body, and nothing is journaled", arguments: [
-        "", "X-Hub-Signature: sha1=b2d2a68c006e060cbaf428efbfe397c857389e81\r\n", "X-Hub-Signature-256: sha256=00\r\n",
-        "X-Hub-Signature-256: \(String(repeating: "0", count: 64))\r\n",
-        "X-Hub-Signature-256: sha256=\(String(repeating: "0", count: 64))\r\n",
-        "X-Hub-Signature-256: SHA256=\(TestListener.signature("{}").dropFirst(7))\r\n",
-        "X-Hub-Signature-256: \(TestListener.signature("{}"))0\r\n",
-        "X-Hub-Signature-256: \(TestListener.signature("{}").dropLast())\r\n",
-        "X-Hub-Signature-256: \(TestListener.signature("{} "))\r\n",
-        "X-Hub-Signature-256: \(TestListener.signature("{}", "other"))\r\n",
-        "X-Hub-Signature-256: \(TestListener.signature("{}"))\r\nX-Hub-Signature-256: \(TestListener.signature("{}"))\r\n",
-    ])
+    @Test(
+        "What is not authentic gets 401 with an empty body, and nothing is journaled",
+        arguments: [
+            "", "X-Hub-Signature: sha1=b2d2a68c006e060cbaf428efbfe397c857389e81\r\n",
+            "X-Hub-Signature-256: sha256=00\r\n",
+            "X-Hub-Signature-256: \(String(repeating: "0", count: 64))\r\n",
+            "X-Hub-Signature-256: sha256=\(String(repeating: "0", count: 64))\r\n",
+            "X-Hub-Signature-256: SHA256=\(TestListener.signature("{}").dropFirst(7))\r\n",
+            "X-Hub-Signature-256: \(TestListener.signature("{}"))0\r\n",
+            "X-Hub-Signature-256: \(TestListener.signature("{}").dropLast())\r\n",
+            "X-Hub-Signature-256: \(TestListener.signature("{} "))\r\n",
+            "X-Hub-Signature-256: \(TestListener.signature("{}", "other"))\r\n",
+            "X-Hub-Signature-256: \(TestListener.signature("{}"))\r\nX-Hub-Signature-256: \(TestListener.signature("{}"))\r\n",
+        ])
     func refusesBadSignatures(header: String) async throws {
-        let text = "POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\(header)Content-Length: 2\r\n\r\n{}"
+        let text =
+            "POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\(header)Content-Length: 2\r\n\r\n{}"
         let (answer, envelopes) = try await Self.exchange(text)
         #expect(answer.statuses == [401])
         #expect(answer.hasSuffix("Content-Length: 0\r\n\r\n"))
         #expect(envelopes.isEmpty)
     }
 
-    @Test("The handshake echoes the challenge as plain text, for the right mode and token only", arguments: [
-        ("hub.mode=subscribe&hub.verify_token=verify-me&hub.challenge=0012%3C3", 200),
-        ("hub.mode=subscribe&hub.verify_token=wrong&hub.challenge=1", 403), ("hub.mode=other&hub.verify_token=verify-me&hub.challenge=1", 403),
-        ("hub.mode=subscribe&hub.verify_token=verify-me", 403), ("", 403),
-    ])
+    @Test(
+        "The handshake echoes the challenge as plain text, for the right mode and token only",
+        arguments: [
+            ("hub.mode=subscribe&hub.verify_token=verify-me&hub.challenge=0012%3C3", 200),
+            ("hub.mode=subscribe&hub.verify_token=wrong&hub.challenge=1", 403),
+            ("hub.mode=other&hub.verify_token=verify-me&hub.challenge=1", 403),
+            ("hub.mode=subscribe&hub.verify_token=verify-me", 403), ("", 403),
+        ])
     func answersHandshakes(query: String, status: Int) async throws {
         let (answer, envelopes) = try await Self.exchange(
             "GET /api/webhooks/meta?\(query) HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -69,22 +82,33 @@ struct IngressServerTests {
         }
     }
 
-    @Test("Each refusal has its status; framing errors end the connection and nothing after them is read", arguments: [
-        ("GET /other HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404),
-        ("GET /api/webhooks/meta/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404),
-        ("GET /api/webhooks/vps HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404),
-        ("DELETE /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 405),
-        ("POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nContent-Length: 4194305\r\n\r\n", 413),
-        ("POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nContent-Type: text/xml\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", 415),
-        ("POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", 415),
-        ("POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nExpect: x\r\nContent-Length: 2\r\n\r\n{}", 417),
-        ("POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
-        ("GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505), ("GET / HTTP/1.1\nHost: a\n\n", 400),
-        ("GET /\(String(repeating: "a", count: 9000)) HTTP/1.1\r\n", 414),
-        ("GET / HTTP/1.1\r\nHost: a\r\nA: \(String(repeating: "a", count: 33_000))\r\n", 431),
-        ("POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\n\r\n", 400),
-        ("POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n500000\r\n", 413),
-    ])
+    @Test(
+        "Each refusal has its status; framing errors end the connection and nothing after them is read",
+        arguments: [
+            ("GET /other HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404),
+            ("GET /api/webhooks/meta/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404),
+            ("GET /api/webhooks/vps HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 404),
+            ("DELETE /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 405),
+            ("POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nContent-Length: 4194305\r\n\r\n", 413),
+            (
+                "POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nContent-Type: text/xml\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
+                415
+            ),
+            (
+                "POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
+                415
+            ),
+            ("POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nExpect: x\r\nContent-Length: 2\r\n\r\n{}", 417),
+            ("POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+            ("GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505), ("GET / HTTP/1.1\nHost: a\n\n", 400),
+            ("GET /\(String(repeating: "a", count: 9000)) HTTP/1.1\r\n", 414),
+            ("GET / HTTP/1.1\r\nHost: a\r\nA: \(String(repeating: "a", count: 33_000))\r\n", 431),
+            (
+                "POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\n\r\n",
+                400
+            ),
+            ("POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n500000\r\n", 413),
+        ])
     func refuses(text: String, status: Int) async throws {
         let (answer, envelopes) = try await Self.exchange(text + TestListener.webhook("{}"))
         #expect(answer.statuses == [status])
@@ -129,7 +153,8 @@ struct IngressServerTests {
     func acceptsChunkedBodies() async throws {
         let listener = try await TestListener()
         let client = try await RawClient(port: listener.port)
-        let head = "POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n"
+        let head =
+            "POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n"
             + "X-Hub-Signature-256: \(TestListener.signature("{\"a\":1}"))\r\n\r\n"
         try await client.send(head)
         #expect(await client.answers(1).statuses == [100])
@@ -140,9 +165,12 @@ struct IngressServerTests {
         await listener.close()
     }
 
-    @Test("A journal that cannot take it means 503 with Retry-After, and never 200", arguments: [
-        JournalError(.full, ""), JournalError(.diskFull, ""), JournalError(.syncFailed, ""), JournalError(.closed, ""),
-    ])
+    @Test(
+        "A journal that cannot take it means 503 with Retry-After, and never 200",
+        arguments: [
+            JournalError(.full, ""), JournalError(.diskFull, ""), JournalError(.syncFailed, ""),
+            JournalError(.closed, ""),
+        ])
     func answersUnavailable(error: JournalError) async throws {
         let refusing = try await TestListener()
         refusing.journal.refuse(with: error)
@@ -162,9 +190,12 @@ struct IngressServerTests {
         await failing.close()
     }
 
-    @Test("Heads and bodies that do not come to an end are cut off with 408; silent connections are closed", arguments: [
-        ("GET / HTTP/1.1\r\nHos", [408]), ("POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{}", [408]), ("", []),
-    ])
+    @Test(
+        "Heads and bodies that do not come to an end are cut off with 408; silent connections are closed",
+        arguments: [
+            ("GET / HTTP/1.1\r\nHos", [408]),
+            ("POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{}", [408]), ("", []),
+        ])
     func cutsOffSlowSenders(text: String, statuses: [Int]) async throws {
         var limits = IngressLimits()
         (limits.headSeconds, limits.bodySeconds, limits.idleSeconds, limits.lingerSeconds) = (3, 1, 1, 1)
@@ -191,7 +222,8 @@ struct IngressServerTests {
         limits.bodyBytesInFlightMax = 100_000
         let listener = try await TestListener(limits: limits)
         let first = try await RawClient(port: listener.port)
-        let head = "POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\nExpect: 100-continue\r\n\r\n"
+        let head =
+            "POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\nExpect: 100-continue\r\n\r\n"
         try await first.send(head)
         #expect(await first.answers(1).statuses == [100])
         let second = try await RawClient(port: listener.port)

@@ -1,5 +1,4 @@
 import Crypto
-import struct Foundation.Date
 import GatewayTesting
 import Journal
 import Logging
@@ -11,6 +10,8 @@ import SwiftASN1
 import Synchronization
 import Webhooks
 import X509
+
+import struct Foundation.Date
 
 @testable import Ingress
 
@@ -32,7 +33,8 @@ final class ManualJournal: WebhookAppender {
     func refuse(with error: JournalError?) { state.withLock { $0.refusal = error } }
 
     func append(_ envelope: Envelope, ticket: AppendTicket, sink: any AppendSink) -> JournalError? {
-        let (refusal, isAutomatic, ready) = state.withLock { state -> (JournalError?, Bool, [CheckedContinuation<Void, Never>]) in
+        let (refusal, isAutomatic, ready) = state.withLock {
+            state -> (JournalError?, Bool, [CheckedContinuation<Void, Never>]) in
             if let refusal = state.refusal { return (refusal, false, []) }
             state.envelopes.append(envelope)
             if !state.isAutomatic { state.waiting.append((ticket, sink)) }
@@ -100,13 +102,15 @@ struct TestListener {
         let now = Certificate.Extensions()
         let certificate = try Certificate(
             version: .v3, serialNumber: .init(), publicKey: .init(key.publicKey), notValidBefore: .distantPastForTests,
-            notValidAfter: .distantFutureForTests, issuer: subject, subject: subject, signatureAlgorithm: .ecdsaWithSHA256,
+            notValidAfter: .distantFutureForTests, issuer: subject, subject: subject,
+            signatureAlgorithm: .ecdsaWithSHA256,
             extensions: now, issuerPrivateKey: .init(key))
         var serializer = DER.Serializer()
         try serializer.serialize(certificate)
-        return try NIOSSLContext(configuration: TLSContextHolder.serverConfiguration(
-            certificates: [try NIOSSLCertificate(bytes: serializer.serializedBytes, format: .der)],
-            key: try NIOSSLPrivateKey(bytes: Array(key.pemRepresentation.utf8), format: .pem)))
+        return try NIOSSLContext(
+            configuration: TLSContextHolder.serverConfiguration(
+                certificates: [try NIOSSLCertificate(bytes: serializer.serializedBytes, format: .der)],
+                key: try NIOSSLPrivateKey(bytes: Array(key.pemRepresentation.utf8), format: .pem)))
     }
 
     /// A signed POST as Meta sends it.
@@ -127,8 +131,6 @@ extension Date {
     static var distantPastForTests: Date { Date(timeIntervalSince1970: 1_600_000_000) }
     static var distantFutureForTests: Date { Date(timeIntervalSince1970: 4_000_000_000) }
 }
-
-
 
 /// A TLS client that sends bytes as they are and keeps what comes back.
 final class RawClient: Sendable {

@@ -73,7 +73,9 @@ import Testing
     func boundedStatus() {
         var generator = SeededGenerator(seed: 1)
         let place = BatchPlanner.Place(position: 1, index: 0, source: .meta, receivedAt: beginning, payload: [])
-        for (queued, isKept) in [(beginning, true), (Timestamp(microseconds: .max), false), (Timestamp(seconds: -1), false)] {
+        for (queued, isKept) in [
+            (beginning, true), (Timestamp(microseconds: .max), false), (Timestamp(seconds: -1), false),
+        ] {
             var draft = BatchPlanner.Draft(batch: RecordBatch(journal: 7, owner: uid(9), after: 0, upTo: 1))
             let status = StatusUpdate(
                 endpoint: Endpoint.shared.reference, messageID: "s", status: .sent, at: Timestamp(microseconds: .max),

@@ -95,7 +95,10 @@ struct GroupCommitStateMachineTests {
         let rest = machine.groupFailed(group, with: JournalError(.syncFailed, "EIO"), isFinal: true)
         #expect(rest.map(\.ticket.value) == [2])
         #expect(Self.append(&machine) == "refused sync_failed")
-        guard case .stop = machine.takeGroup() else { Issue.record("the writer goes on"); return }
+        guard case .stop = machine.takeGroup() else {
+            Issue.record("the writer goes on")
+            return
+        }
     }
 
     @Test("Closing writes what is pending, then stops")
@@ -105,7 +108,10 @@ struct GroupCommitStateMachineTests {
         machine.close()
         #expect(Self.append(&machine) == "refused closed")
         #expect(Self.take(&machine)?.count == 1)
-        guard case .stop = machine.takeGroup() else { Issue.record("the writer goes on"); return }
+        guard case .stop = machine.takeGroup() else {
+            Issue.record("the writer goes on")
+            return
+        }
     }
 
     @Test("Whatever happens in whatever order, the backlog is what was taken and neither failed nor confirmed")

@@ -48,7 +48,9 @@ final class TemporaryDirectory: Sendable {
     }
 
     deinit {
-        for name in ["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "journal.lock"] { unlink(path + "/" + name) }
+        for name in ["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "journal.lock"] {
+            unlink(path + "/" + name)
+        }
         rmdir(path)
     }
 }
@@ -66,7 +68,9 @@ struct SQLiteJournalTests {
     }
 
     private static func envelope(_ text: String, at seconds: Int64 = 1_000_000) -> Envelope {
-        Envelope(source: .meta, receivedAt: Timestamp(seconds: seconds), signature: Array("sig \(text)".utf8), body: Array(text.utf8))
+        Envelope(
+            source: .meta, receivedAt: Timestamp(seconds: seconds), signature: Array("sig \(text)".utf8),
+            body: Array(text.utf8))
     }
 
     private static func append(_ texts: [String], to journal: SQLiteJournal, at seconds: Int64 = 1_000_000) async {
@@ -97,7 +101,8 @@ struct SQLiteJournalTests {
         let sink = RecordingSink()
         _ = journal.append(Self.envelope("x"), ticket: AppendTicket(7), sink: sink)
         let position = try #require(await sink.answers(1)[7]).get()
-        let entries = try await journal.entries(after: JournalPosition(position - 1), limit: ReadLimit(entries: 1, bytes: 1))
+        let entries = try await journal.entries(
+            after: JournalPosition(position - 1), limit: ReadLimit(entries: 1, bytes: 1))
         #expect(Self.bodies(entries) == ["x"])
         await journal.close()
     }

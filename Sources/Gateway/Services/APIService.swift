@@ -17,7 +17,8 @@ struct APIService: Service {
         do {
             try await server.run()
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
-            throw SettingError(.apiPort, "port \(port) is taken by another program; stop it, or set GATEWAY_API_PORT to a free one")
+            throw SettingError(
+                .apiPort, "port \(port) is taken by another program; stop it, or set GATEWAY_API_PORT to a free one")
         }
     }
 }

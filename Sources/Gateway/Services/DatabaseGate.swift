@@ -45,7 +45,8 @@ package final class DatabaseGate: Service {
             throw Refusal(description: "\(error)")
         } catch {
             health.report(.degraded(reason: "the database does not answer: \(error)"))
-            logger.warning("the database does not answer; webhooks are journaled meanwhile", metadata: ["error": "\(error)"])
+            logger.warning(
+                "the database does not answer; webhooks are journaled meanwhile", metadata: ["error": "\(error)"])
         }
     }
 

@@ -15,7 +15,9 @@ struct DeliveryReporter: Sendable {
         case .claimed(let count): claimed.increment(by: count)
         case .recorded(let job, let decision):
             Counter(label: "gateway_sends_total", dimensions: [("outcome", decision.label)]).increment()
-            logger.info("send settled", metadata: ["job": "\(job.id)", "attempt": "\(job.attempt)", "outcome": "\(decision.label)"])
+            logger.info(
+                "send settled",
+                metadata: ["job": "\(job.id)", "attempt": "\(job.attempt)", "outcome": "\(decision.label)"])
         case .unrecorded(let job, let decision):
             logger.error(
                 "the outcome of a send could not be recorded; it counts as uncertain and is not repeated",
@@ -23,7 +25,9 @@ struct DeliveryReporter: Sendable {
         case .storeFailed(let operation, let error):
             logger.warning("the outbox is out of reach", metadata: ["operation": "\(operation)", "error": "\(error)"])
         case .swept(let count):
-            if count > 0 { logger.warning("uncertain sends without a receipt were set aside", metadata: ["count": "\(count)"]) }
+            if count > 0 {
+                logger.warning("uncertain sends without a receipt were set aside", metadata: ["count": "\(count)"])
+            }
         case .drained: logger.info("delivery drained")
         }
     }

@@ -48,12 +48,14 @@ package struct IntakeReporter: IntakeObserver {
             logger.warning("recording waits", metadata: ["reason": "\(reason)", "delay": "\(delay)"])
         case .parked(let position, let index, let sqlState):
             logger.warning(
-                "update parked", metadata: [
+                "update parked",
+                metadata: [
                     "position": "\(position.value)", "index": "\(index)", "sqlstate": "\(sqlState)",
                     "next": "zenrent-gateway inbox parked",
                 ])
         case .stopped(let refusals, let sqlState):
-            let reason = "the database refused \(refusals) webhooks in a row (SQLSTATE \(sqlState)); the journal holds them. "
+            let reason =
+                "the database refused \(refusals) webhooks in a row (SQLSTATE \(sqlState)); the journal holds them. "
                 + "Mend the cause, then send SIGHUP"
             health.report(.failed(reason: reason))
             logger.critical("recording stopped", metadata: ["reason": "\(reason)"])
@@ -74,7 +76,8 @@ package struct IntakeReporter: IntakeObserver {
         case .goOn(let from): logger.info("recording goes on", metadata: ["after": "\(from.value)"])
         case .replay(let from, let to, let lost):
             logger.error(
-                "the database is behind the journal; recording again", metadata: [
+                "the database is behind the journal; recording again",
+                metadata: [
                     "after": "\(from.value)", "through": "\(to.value)", "trimmed_and_lost": "\(lost)",
                 ])
         case .replayUnknown(let from, let to):

@@ -7,7 +7,8 @@ enum JournalMetrics {
         [
             MetricSample("gateway_journal_backlog_bytes", .gauge, value: Double(standing.backlogBytes)),
             MetricSample(
-                "gateway_journal_backlog_entries", .gauge, value: Double(standing.last.value - standing.confirmed.value)),
+                "gateway_journal_backlog_entries", .gauge, value: Double(standing.last.value - standing.confirmed.value)
+            ),
             MetricSample("gateway_journal_last_position", .counter, value: Double(standing.last.value)),
             MetricSample(
                 "gateway_journal_kept_entries", .gauge, value: Double(standing.last.value + 1 - standing.oldest.value)),

@@ -81,8 +81,10 @@ package final class RouteLoader: Service {
         publish(next)
         health.report(.ok)
         logger.info(
-            "routes loaded", metadata: [
-                "routes": "\(next.routeCount)", "generation": "\(next.generation)", "took": "\(ContinuousClock.now - started)",
+            "routes loaded",
+            metadata: [
+                "routes": "\(next.routeCount)", "generation": "\(next.generation)",
+                "took": "\(ContinuousClock.now - started)",
             ])
         return next
     }

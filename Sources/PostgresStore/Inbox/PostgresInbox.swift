@@ -68,10 +68,11 @@ package struct PostgresInbox: Sendable {
     package func assign(
         message: UniqueID, landlord: UniqueID, tenant: UniqueID?, actor: String
     ) async throws(PostgresError) -> Int {
-        Int(try await connection.query(
-            "SELECT gateway.inbox_assign($1::uuid, $2::uuid, $3::uuid, $4::text)",
-            [.id(message), .id(landlord), .id(tenant), .text(actor)]
-        ).one().int32(0))
+        Int(
+            try await connection.query(
+                "SELECT gateway.inbox_assign($1::uuid, $2::uuid, $3::uuid, $4::text)",
+                [.id(message), .id(landlord), .id(tenant), .text(actor)]
+            ).one().int32(0))
     }
 
     /// Asks the running gateway to try parked updates again.
@@ -81,9 +82,10 @@ package struct PostgresInbox: Sendable {
         var array = PostgresArrayBuilder(.int8)
         for id in ids ?? [] { array.append(int64: id) }
         let all = "ARRAY(SELECT id FROM gateway.parked_updates)"
-        return Int(try await connection.query(
-            "SELECT gateway.inbox_redrive(CASE WHEN $3::boolean THEN \(all) ELSE $1::bigint[] END, $2::text)",
-            [array.value, .text(actor), .bool(ids == nil)]
-        ).one().int32(0))
+        return Int(
+            try await connection.query(
+                "SELECT gateway.inbox_redrive(CASE WHEN $3::boolean THEN \(all) ELSE $1::bigint[] END, $2::text)",
+                [array.value, .text(actor), .bool(ids == nil)]
+            ).one().int32(0))
     }
 }
