@@ -52,14 +52,20 @@ package final class DatabaseGate: Service {
 
     package func run() async throws {
         await cancelWhenGracefulShutdown { [self] in
+            var lastReason = ""
             while !Task.isCancelled, !state.withLock({ $0.isOpen }) {
                 do {
                     try await look()
                     try await prepare()
                     open()
                 } catch {
-                    health.report(.degraded(reason: "\(error)"))
-                    logger.warning("the database is not ready; trying again", metadata: ["error": "\(error)"])
+                    let reason = "\(error)"
+                    health.report(.degraded(reason: reason))
+                    // Once a reason, not once a try: an outage may last for hours.
+                    let level: Logger.Level = reason == lastReason ? .debug : .warning
+                    logger.log(
+                        level: level, "the database is not ready; trying again", metadata: ["error": "\(reason)"])
+                    lastReason = reason
                     try? await Task.sleep(for: .seconds(2))
                 }
             }
@@ -89,6 +95,8 @@ package final class DatabaseGate: Service {
         }
         for continuation in waiting { continuation.resume() }
     }
+
+    package var isOpen: Bool { state.withLock { $0.isOpen } }
 
     /// Returns once the gate is open. Resumed at shutdown, too.
     package func opened() async {
@@ -123,6 +131,8 @@ package struct GatedService: Service {
 
     package func run() async throws {
         await cancelWhenGracefulShutdown { await gate.opened() }
+        // Resumed by a shutdown: there is nothing to begin any more.
+        guard gate.isOpen else { return }
         try await service.run()
     }
 }
