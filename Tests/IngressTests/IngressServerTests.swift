@@ -9,7 +9,7 @@ import Testing
 @Suite("IngressServer, over sockets and TLS")
 struct IngressServerTests {
     /// Sends bytes on a connection of their own and returns all answers, once the server has closed it.
-    private static func exchange(_ text: String, limits: IngressLimits = IngressLimits()) async throws -> (
+    private static func exchange(_ text: String, limits: IngressLimits = TestListener.patient) async throws -> (
         String, [Envelope]
     ) {
         let listener = try await TestListener(limits: limits)
@@ -197,7 +197,7 @@ struct IngressServerTests {
             ("POST /api/webhooks/meta HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{}", [408]), ("", []),
         ])
     func cutsOffSlowSenders(text: String, statuses: [Int]) async throws {
-        var limits = IngressLimits()
+        var limits = TestListener.patient
         (limits.headSeconds, limits.bodySeconds, limits.idleSeconds, limits.lingerSeconds) = (3, 1, 1, 1)
         let (answer, _) = try await Self.exchange(text, limits: limits)
         #expect(answer.statuses == statuses)
@@ -218,7 +218,7 @@ struct IngressServerTests {
 
     @Test("When unfinished bodies hold all memory they may, a further large one is answered 503")
     func limitsMemory() async throws {
-        var limits = IngressLimits()
+        var limits = TestListener.patient
         limits.bodyBytesInFlightMax = 100_000
         let listener = try await TestListener(limits: limits)
         let first = try await RawClient(port: listener.port)
@@ -236,7 +236,7 @@ struct IngressServerTests {
 
     @Test("Connections over the limit are closed at once")
     func limitsConnections() async throws {
-        var limits = IngressLimits()
+        var limits = TestListener.patient
         limits.connectionsMax = 1
         let listener = try await TestListener(limits: limits)
         let first = try await RawClient(port: listener.port)

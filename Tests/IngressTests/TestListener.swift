@@ -75,7 +75,14 @@ struct TestListener {
     let tls: TLSContextHolder
     private let running: Task<Void, any Error>
 
-    init(limits: IngressLimits = IngressLimits(), journal: ManualJournal = ManualJournal()) async throws {
+    /// Limits that no busy machine reaches.
+    static var patient: IngressLimits {
+        var limits = IngressLimits()
+        (limits.headSeconds, limits.bodySeconds, limits.idleSeconds) = (600, 600, 600)
+        return limits
+    }
+
+    init(limits: IngressLimits = patient, journal: ManualJournal = ManualJournal()) async throws {
         self.journal = journal
         tls = TLSContextHolder(try Self.tlsContext())
         let secrets = Secret.ring(Self.secret + ",older-secret")

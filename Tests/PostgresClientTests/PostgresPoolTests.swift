@@ -103,7 +103,7 @@ import Testing
     @Test("a server that is away fails each caller and blocks none for later")
     func away() async throws {
         let configuration = PostgresConfiguration("host=127.0.0.1 port=1 dbname=nowhere", connectTimeoutSeconds: 2)
-        let pool = PostgresPool(configuration, limits: .init(connectionsMax: 1))
+        let pool = PostgresPool(configuration, limits: .init(connectionsMax: 1, waitTimeout: .seconds(120)))
         await withTaskGroup(of: PostgresError.Code?.self) { group in
             for _ in 0..<8 {
                 group.addTask {
