@@ -13,7 +13,7 @@ extension EndToEndTests {
                 let load = Load(port: stage.ingressPort, connections: 6, seed: seed)
                 var lives: [Int] = []
                 try await load.running { load in
-                    for _ in 0..<20 {
+                    for _ in 0..<24 {
                         let before = load.ledger.acknowledgedWebhooks
                         try await live(stage, load, using: &generator)
                         lives.append(load.ledger.acknowledgedWebhooks - before)
