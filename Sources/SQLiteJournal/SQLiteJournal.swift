@@ -179,11 +179,12 @@ extension SQLiteJournal {
     /// What the thread alone touches.
     private final class Owned: @unchecked Sendable {
         var file: JournalFile
-        let lock: DirectoryLock
+        /// Let go before those who wait for the close hear of it: they may open the directory again.
+        var lock: DirectoryLock?
 
         init(file: consuming JournalFile, lock: consuming DirectoryLock) {
             self.file = file
-            self.lock = lock
+            self.lock = consume lock
         }
     }
 
@@ -203,6 +204,7 @@ extension SQLiteJournal {
             case .command(let command): perform(command, on: owned)
             case .stop:
                 writeLastConfirmation(to: owned)
+                owned.lock = nil
                 finish()
                 return
             }
