@@ -96,7 +96,7 @@ struct BatchPlanner {
         using generator: inout some RandomNumberGenerator
     ) {
         switch update {
-        case .ignored: draft.counts.ignored += 1
+        case .ignored, .echo, .history, .account, .preference, .receipt, .session: draft.counts.ignored += 1
         case .undecodable(let reason, let detail, _):
             park(place, reason: reason.rawValue, detail: detail, endpoint: nil, in: &draft)
         case .status(let status):

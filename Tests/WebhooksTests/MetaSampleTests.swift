@@ -116,6 +116,12 @@ extension InboundEvent {
         switch self {
         case .message(let message): message.type
         case .status(let status): status.status.rawValue
+        case .echo(let own): "echo " + own.type
+        case .history(let history): "history " + (history.state ?? "")
+        case .account(let account): "account " + account.field
+        case .preference(let preference): "preference " + preference.value
+        case .receipt(let receipt): "receipt " + receipt.status.rawValue
+        case .session(let session): "session " + session.state.rawValue
         case .ignored(let what): "ignored " + what
         case .undecodable(let reason, _, _): "undecodable " + reason.rawValue
         }
