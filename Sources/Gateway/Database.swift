@@ -37,20 +37,33 @@ struct Database: Sendable {
         routes = RouteLoader(
             source: PostgresRouteSource(connection("routes")), pollSeconds: configuration.routePollSeconds,
             health: board.register("routes", blocksAcknowledging: false), database: health, logger: logger)
-        let meta = configuration.meta
         gate = DatabaseGate(
             connection("start"), health: health, logger: logger
         ) {
             try await upkeep.run()
-            guard let phoneNumberID = meta.phoneNumberID else {
-                logger.warning(
-                    "WHATSAPP_PHONE_NUMBER_ID is not set: webhooks for numbers that are not in gateway.endpoints are parked"
-                )
-                return
-            }
-            try await endpoints.save(cloudNumber: phoneNumberID, businessAccountID: meta.businessAccountID)
+            try await Self.writeEndpoints(endpoints, configuration, logger)
         }
         housekeeping = Self.housekeeping(upkeep, logger: logger)
+    }
+
+    /// What is received on and sent from, as the configuration says.
+    private static func writeEndpoints(
+        _ endpoints: PostgresEndpointStore, _ configuration: GatewayConfiguration, _ logger: Logger
+    ) async throws(PostgresError) {
+        if let phoneNumberID = configuration.meta.phoneNumberID {
+            try await endpoints.save(
+                cloudNumber: phoneNumberID, businessAccountID: configuration.meta.businessAccountID)
+        } else {
+            logger.warning(
+                "WHATSAPP_PHONE_NUMBER_ID is not set: webhooks for numbers that are not in gateway.endpoints are parked"
+            )
+        }
+        guard configuration.vps.isServed else { return }
+        for name in try await endpoints.save(sessions: configuration.vps.sessions) {
+            logger.warning(
+                "VPS_SESSIONS names a session that is not the platform's: it stays its owner's; take the name off the list",
+                metadata: ["session": "\(name)"])
+        }
     }
 
     /// Partitions for the days to come, what has aged out, a comparison of the routes with the application's tables.

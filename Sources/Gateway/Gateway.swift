@@ -59,6 +59,12 @@ package struct Gateway: Sendable {
             logger.warning("a setting is set that this version does not use", metadata: ["setting": "\(name.rawValue)"])
         }
 
+        if !configuration.vps.isServed {
+            logger.notice(
+                "VPS_WEBHOOK_SECRET is not set: the VPS source is off and /api/webhooks/vps answers 404; to switch it on, set the key the session server signs with"
+            )
+        }
+
         let intake = Intake(
             journal: journal, recorder: database.recorder, lookup: database.lookup,
             table: { database.routes.table.snapshot }, owner: newID(), clock: ContinuousClock(), now: SystemTime.now,

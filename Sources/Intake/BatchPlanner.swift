@@ -18,7 +18,7 @@ struct DecodedEntry: Sendable {
     static func decode(_ envelope: Envelope) -> DecodedWebhook {
         switch envelope.source {
         case .meta: MetaWebhookDecoder().decode(envelope.body, receivedAt: envelope.receivedAt)
-        case .vps: DecodedWebhook(event: "vps", updates: [.ignored(what: "vps")])
+        case .vps: VPSWebhookDecoder().decode(envelope.body, receivedAt: envelope.receivedAt)
         }
     }
 }

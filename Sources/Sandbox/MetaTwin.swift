@@ -12,6 +12,8 @@ package final class MetaTwin: Service {
     let configuration: TwinConfiguration
     let memory = TwinMemory()
     let poster: WebhookPoster
+    /// For the session server it plays beside Meta, if it does.
+    let sessionPoster: WebhookPoster?
     private let port = BoundPort()
     private let logger: Logger
     private let work: AsyncStream<@Sendable () async -> Void>
@@ -21,6 +23,11 @@ package final class MetaTwin: Service {
     package init(configuration: TwinConfiguration, logger: Logger? = nil) throws(TwinError) {
         self.configuration = configuration
         self.poster = try WebhookPoster(configuration, memory: memory)
+        if let session = configuration.session {
+            self.sessionPoster = try WebhookPoster(configuration, session: session, memory: memory)
+        } else {
+            self.sessionPoster = nil
+        }
         self.logger = logger ?? Logger(label: "twin") { _ in SwiftLogNoOpLogHandler() }
         (self.work, self.enqueue) = AsyncStream.makeStream()
     }
@@ -89,6 +96,7 @@ package final class MetaTwin: Service {
         let router = Router(context: TwinContext.self)
         addGraphSide(to: router)
         addTenantSide(to: router)
+        addSessionSide(to: router)
         return router
     }
 }

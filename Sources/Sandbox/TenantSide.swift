@@ -24,7 +24,7 @@ extension MetaTwin {
         post("send", in: group) { try await self.send(self.decode(SendOrder.self, from: $0)) }
         post("batch", in: group) { try await self.sendBatch(self.decode(BatchOrder.self, from: $0)) }
         post("status", in: group) { try await self.sendStatus(self.decode(StatusOrder.self, from: $0)) }
-        post("raw", in: group) { await self.deliver(try await self.body(of: $0), wamids: []) }
+        post("raw", in: group) { await self.deliver(try await self.body(of: $0), by: self.poster, ids: []) }
         post("handshake", in: group) { try await self.shakeHands(self.decode(HandshakeOrder.self, from: $0)) }
         post("faults", in: group) { try self.planFaults(await self.decode(FaultOrder.self, from: $0)) }
         group.delete("faults") { _, _ in
@@ -33,7 +33,7 @@ extension MetaTwin {
         }
     }
 
-    private func post(
+    func post(
         _ path: String, in group: RouterGroup<TwinContext>,
         _ action: @escaping @Sendable (Request) async throws -> Response
     ) {
@@ -46,7 +46,7 @@ extension MetaTwin {
         }
     }
 
-    private func body(of request: Request) async throws -> [UInt8] {
+    func body(of request: Request) async throws -> [UInt8] {
         do {
             return try await Array(request.body.collect(upTo: Self.bodyBytesMax).readableBytesView)
         } catch {
@@ -54,7 +54,7 @@ extension MetaTwin {
         }
     }
 
-    private func decode<Order: Decodable>(_ type: Order.Type, from request: Request) async throws -> Order {
+    func decode<Order: Decodable>(_ type: Order.Type, from request: Request) async throws -> Order {
         let bytes = try await body(of: request)
         do {
             return try JSONDecoder().decode(type, from: Data(bytes.isEmpty ? Array("{}".utf8) : bytes))
@@ -69,17 +69,17 @@ extension MetaTwin {
     }
 
     /// Posts once; what is not answered with 200 is repeated in the background, as Meta does.
-    private func deliver(_ body: [UInt8], wamids: [String]) async -> Response {
+    func deliver(_ body: [UInt8], by poster: WebhookPoster, ids: [String]) async -> Response {
         let result = await poster.post(body)
-        if !result.isAccepted, configuration.webhookURL != nil {
-            inBackground { [poster] in await poster.repeatUntilAccepted(body) }
+        if !result.isAccepted, poster.url != nil {
+            inBackground { await poster.repeatUntilAccepted(body) }
         }
         return MetaJSON.object([
-            "wamid": wamids.first.map(MetaJSON.string),
-            "wamids": wamids.count > 1 ? .array(wamids.map(MetaJSON.string)) : nil,
+            "wamid": ids.first.map(MetaJSON.string),
+            "wamids": ids.count > 1 ? .array(ids.map(MetaJSON.string)) : nil,
             "gateway_status": .integer(Int64(result.status ?? 0)),
             "error": result.error.map { cause in
-                guard let url = configuration.webhookURL else { return .string(cause) }
+                guard let url = poster.url else { return .string(cause) }
                 return .string("the gateway at \(url) did not answer: \(cause); it will be tried again")
             },
         ]).response(status: result.status == nil ? 502 : 200)
@@ -100,7 +100,7 @@ extension MetaTwin {
     private func send(_ order: SendOrder) async throws -> Response {
         let phone = try phone(order.phone)
         let message = try tenantMessage(order, to: phone)
-        return await deliver(MetaPayloads(phone: phone).webhook(message), wamids: [message.id])
+        return await deliver(MetaPayloads(phone: phone).webhook(message), by: poster, ids: [message.id])
     }
 
     private func sendBatch(_ order: BatchOrder) async throws -> Response {
@@ -118,14 +118,14 @@ extension MetaTwin {
         let body = MetaPayloads(phone: phone).batch(
             messages: messages, statuses: statuses, updatesPerChange: order.updatesPerChange ?? 10,
             changesPerEntry: order.changesPerEntry ?? 10)
-        return await deliver(body, wamids: messages.map(\.id))
+        return await deliver(body, by: poster, ids: messages.map(\.id))
     }
 
     private func sendStatus(_ order: StatusOrder) async throws -> Response {
         let report = try report(order)
         let phone = try phone(order.phone ?? memory.message(order.id)?.phoneNumberID)
         memory.noteStatus(report.status, of: report.messageID)
-        return await deliver(MetaPayloads(phone: phone).webhook(report), wamids: [report.messageID])
+        return await deliver(MetaPayloads(phone: phone).webhook(report), by: poster, ids: [report.messageID])
     }
 
     private func tenantMessage(_ order: SendOrder, to phone: MetaPhone) throws(TwinRequestError) -> TenantMessage {

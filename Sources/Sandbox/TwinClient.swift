@@ -13,12 +13,14 @@ package struct TwinClient: Sendable {
         package var quote: String?
         package var bsuid: String?
         package var name: String?
+        /// The digits of a hidden id, where it is written by way of a session server.
+        package var lid: String?
         /// The `phone_number_id` written to; the twin's first if left out.
         package var phone: String?
 
         package init(
             from: String?, text: String?, type: String? = nil, quote: String? = nil, bsuid: String? = nil,
-            name: String? = nil, phone: String? = nil
+            name: String? = nil, phone: String? = nil, lid: String? = nil
         ) {
             self.from = from
             self.text = text
@@ -27,6 +29,7 @@ package struct TwinClient: Sendable {
             self.bsuid = bsuid
             self.name = name
             self.phone = phone
+            self.lid = lid
         }
     }
 
@@ -68,9 +71,23 @@ package struct TwinClient: Sendable {
 
     package init(port: Int) { self.port = port }
 
-    package func send(_ order: Order) async throws(Failure) -> Receipt {
+    /// Where a message comes in by.
+    package enum Way: String, Sendable, CaseIterable {
+        case meta
+        /// A session server.
+        case vps
+
+        fileprivate var path: String {
+            switch self {
+            case .meta: "send"
+            case .vps: "vps"
+            }
+        }
+    }
+
+    package func send(_ order: Order, via way: Way = .meta) async throws(Failure) -> Receipt {
         guard let body = try? JSONEncoder().encode(order) else { throw .refused("the text cannot be written as JSON") }
-        let (status, answer) = try await post("send", Array(body))
+        let (status, answer) = try await post(way.path, Array(body))
         if let receipt = try? JSONDecoder().decode(Receipt.self, from: Data(answer)) { return receipt }
         guard let refusal = try? JSONDecoder().decode(Refusal.self, from: Data(answer)) else {
             throw .unreadable(status: status)

@@ -13,6 +13,8 @@ package struct TwinConfiguration: Sendable {
     package var verifyToken: Secret
     /// The gateway's `https://…/api/webhooks/meta`; `nil` sends nothing.
     package var webhookURL: String?
+    /// A session of a session server, played beside Meta; `nil` plays none.
+    package var session: TwinSession?
     /// The authority of the gateway's certificate, PEM.
     package var trustRootFile: String?
     /// Refuse calls without `appsecret_proof`. A wrong one is refused always.

@@ -18,6 +18,27 @@ struct SendOrder: Decodable {
     var timestamp: Int64?
 }
 
+/// `POST /twin/vps`: one message of a tenant to the session.
+struct SessionOrder: Decodable {
+    var from: String?
+    /// The digits of the sender's hidden id.
+    var lid: String?
+    var text: String?
+    var type: String?
+    /// The id of the message it quotes.
+    var quote: String?
+    var name: String?
+    /// A key of the caller's choice: the same twice is a duplicate.
+    var id: String?
+    /// Unix seconds.
+    var timestamp: Int64?
+}
+
+/// `POST /twin/vps/session`: what has become of the session.
+struct SessionStatusOrder: Decodable {
+    var status: String
+}
+
 /// `POST /twin/batch`: many updates in one webhook.
 struct BatchOrder: Decodable {
     var messages: [SendOrder]?

@@ -13,16 +13,44 @@ struct PostResult: Sendable {
     var isAccepted: Bool { status == 200 }
 }
 
-/// Signs webhooks and posts them to the gateway, as Meta does: again and again, ever slower, until it is answered with
-/// 200.
+/// Signs webhooks and posts them to the gateway, as Meta and session servers do: again and again, ever slower, until it
+/// is answered with 200.
 struct WebhookPoster: Sendable {
-    private let url: String?
-    private let secret: Secret
+    /// Where it posts to, if there is a gateway.
+    let url: String?
+    private let sign: @Sendable ([UInt8]) -> [(name: String, value: String)]
     private let pauses: [Duration]
     private let memory: TwinMemory
     private let connections: Connections
 
+    /// Posts what Meta sends.
     init(_ configuration: TwinConfiguration, memory: TwinMemory) throws(TwinError) {
+        let secret = configuration.appSecret
+        try self.init(configuration, url: configuration.webhookURL, memory: memory) { body in
+            [
+                ("User-Agent", "facebookexternalua"),
+                ("X-Hub-Signature-256", MetaPayloads.signature(of: body, secret: secret)),
+            ]
+        }
+    }
+
+    /// Posts what a session server sends.
+    init(_ configuration: TwinConfiguration, session: TwinSession, memory: TwinMemory) throws(TwinError) {
+        try self.init(configuration, url: session.webhookURL, memory: memory) { body in
+            [
+                ("User-Agent", "WAHA"),
+                (
+                    "X-Webhook-Hmac",
+                    VPSPayloads.signature(of: body, secret: session.secret, dialect: session.dialect)
+                ), ("X-Webhook-Hmac-Algorithm", session.dialect == .waha ? "sha512" : "sha256"),
+            ]
+        }
+    }
+
+    private init(
+        _ configuration: TwinConfiguration, url: String?, memory: TwinMemory,
+        sign: @escaping @Sendable ([UInt8]) -> [(name: String, value: String)]
+    ) throws(TwinError) {
         var client = HTTPClient.Configuration()
         if let file = configuration.trustRootFile {
             guard let roots = try? NIOSSLCertificate.fromPEMFile(file), !roots.isEmpty else {
@@ -38,8 +66,8 @@ struct WebhookPoster: Sendable {
         client.connectionPool.retryConnectionEstablishment = false
         client.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64
         self.connections = Connections(client)
-        self.url = configuration.webhookURL
-        self.secret = configuration.appSecret
+        self.url = url
+        self.sign = sign
         self.pauses = configuration.retryPauses
         self.memory = memory
     }
@@ -53,8 +81,7 @@ struct WebhookPoster: Sendable {
         var request = HTTPClientRequest(url: url)
         request.method = .POST
         request.headers.add(name: "Content-Type", value: "application/json")
-        request.headers.add(name: "User-Agent", value: "facebookexternalua")
-        request.headers.add(name: "X-Hub-Signature-256", value: MetaPayloads.signature(of: body, secret: secret))
+        for header in sign(body) { request.headers.add(name: header.name, value: header.value) }
         request.body = .bytes(ByteBuffer(bytes: body))
         return await result(of: request)
     }

@@ -15,23 +15,32 @@ struct TwinSend: AsyncParsableCommand {
             Exit codes: 0 the gateway acknowledged it; 1 it did not, or no twin answers.
 
             Example: zenrent-gateway twin send --from 447911123456 --type image --text 'Look at this'
+
+            Example: zenrent-gateway twin send --via vps --from 447911123456 --text 'The boiler is out'
             """)
 
     @OptionGroup var settings: SettingsOptions
     @Option(help: "The tenant's number, digits with country code.") var from: String?
     @Option(help: "The text, or the caption.") var text: String?
-    @Option(help: "text, image, video, audio, document, location, contacts, reaction, …") var type = "text"
+    @Option(help: "text, image, location; by Meta also video, audio, document, contacts, reaction, …") var type = "text"
     @Option(help: "The provider's id of the message this one answers.") var quote: String?
     @Option(help: "A business-scoped user id, for a sender without a number.") var bsuid: String?
+    @Option(help: "The way it comes in: meta, or vps for the session server.") var via = TwinAdministration.Way.meta
+    @Option(help: "The digits of a hidden id (LID); with --via vps.") var lid: String?
     @Option(help: "The sender's display name.") var name: String?
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        guard from != nil || bsuid != nil else { throw ValidationError("say who writes: --from NUMBER, or --bsuid ID") }
+        let (id, other) = via == .meta ? (bsuid, lid) : (lid, bsuid)
+        let option = via == .meta ? "--bsuid ID" : "--lid DIGITS"
+        guard from != nil || id != nil, other == nil else {
+            throw ValidationError("say who writes: --from NUMBER, or \(option) with --via \(via.rawValue)")
+        }
     }
 
     func run() async throws {
-        let order = TwinAdministration.Order(from: from, text: text, type: type, quote: quote, bsuid: bsuid, name: name)
+        var order = TwinAdministration.Order(from: from, text: text, type: type, quote: quote, bsuid: bsuid, name: name)
+        (order.way, order.lid) = (via, lid)
         let receipt = try await TwinAdministration(try await settings.reader()).send(order)
         try output.print(receipt) { "\(receipt.wamid): \(Self.outcome(receipt))" }
         if receipt.gatewayStatus != 200 { throw ExitCode.failure }
@@ -42,3 +51,5 @@ struct TwinSend: AsyncParsableCommand {
         return "the gateway did not answer\(receipt.error.map { " (\($0))" } ?? ""); the twin tries again by itself"
     }
 }
+
+extension TwinAdministration.Way: ExpressibleByArgument {}

@@ -6,8 +6,18 @@ package struct TwinAdministration: Sendable {
 
     package init(_ settings: SettingsReader) throws { client = TwinClient(port: try settings.port(.sandboxPort)) }
 
+    /// The way a message comes in.
+    package enum Way: String, Sendable, CaseIterable {
+        case meta
+        /// A session server.
+        case vps
+    }
+
     /// What a tenant writes, and who it is.
     package struct Order: Sendable {
+        package var way = Way.meta
+        /// The digits of a hidden id; for `vps` alone.
+        package var lid: String?
         package var from: String?
         package var text: String?
         package var type: String
@@ -37,7 +47,7 @@ package struct TwinAdministration: Sendable {
         let receipt = try await client.send(
             TwinClient.Order(
                 from: order.from, text: order.text, type: order.type, quote: order.quote, bsuid: order.bsuid,
-                name: order.name))
+                name: order.name, lid: order.lid), via: order.way == .vps ? .vps : .meta)
         return Receipt(wamid: receipt.wamid, gatewayStatus: receipt.gatewayStatus, error: receipt.error)
     }
 }

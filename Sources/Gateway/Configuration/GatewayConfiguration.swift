@@ -1,7 +1,7 @@
 package import Ingress
 package import Journal
 package import Messaging
-import Webhooks
+package import Webhooks
 
 /// Everything the gateway is told before it starts.
 package struct GatewayConfiguration: Sendable {
@@ -23,6 +23,7 @@ package struct GatewayConfiguration: Sendable {
     /// Settings that are set and that nothing uses yet.
     package var unused: [SettingName]
     package var meta: MetaSettings
+    package var vps: VPSSettings
     package var supabase: SupabaseSettings
 
     /// The platform's own number, and how to reach Meta.
@@ -35,6 +36,17 @@ package struct GatewayConfiguration: Sendable {
         package var phoneNumberID: String?
         package var businessAccountID: String?
         package var accessToken: Secret?
+    }
+
+    /// The platform's session server: whose webhooks are taken, and which of its sessions are the platform's own.
+    package struct VPSSettings: Sendable {
+        /// Empty: the source is off, and its path is not there.
+        package var webhookSecrets: [Secret]
+        package var dialect: SignatureScheme
+        /// Names; empty while the source is off.
+        package var sessions: [String]
+
+        package var isServed: Bool { !webhookSecrets.isEmpty }
     }
 
     /// How landlords' tokens are judged.
@@ -65,6 +77,7 @@ package struct GatewayConfiguration: Sendable {
         unused = []
         for name in Self.reserved where try settings.find(name) != nil { unused.append(name) }
         meta = try Self.meta(settings)
+        vps = try VPSSettings(settings)
         supabase = SupabaseSettings(
             secret: try Self.signingSecret(settings), keysURL: try settings.text(.supabaseJWKSURL),
             issuer: try settings.text(.supabaseIssuer),
@@ -124,8 +137,7 @@ package struct GatewayConfiguration: Sendable {
 
     /// For parts of the product that are not there yet.
     private static let reserved: [SettingName] = [
-        .metaAppID, .defaultTemplate, .vpsURL, .vpsAPIKey, .vpsWebhookSecret, .vpsWebhookDialect, .encryptionKey,
-        .superAdminEmail,
+        .metaAppID, .defaultTemplate, .vpsURL, .vpsAPIKey, .encryptionKey, .superAdminEmail,
     ]
 
     /// RFC 7518 wants a key as long as the hash; a shorter one can be guessed.
@@ -151,7 +163,8 @@ package struct GatewayConfiguration: Sendable {
 
     package var verification: WebhookVerification {
         WebhookVerification(
-            meta: WebhookAuthenticator(scheme: .meta, secrets: meta.appSecrets), vps: nil,
+            meta: WebhookAuthenticator(scheme: .meta, secrets: meta.appSecrets),
+            vps: vps.isServed ? WebhookAuthenticator(scheme: vps.dialect, secrets: vps.webhookSecrets) : nil,
             handshake: WebhookHandshake(tokens: meta.verifyTokens))
     }
 }

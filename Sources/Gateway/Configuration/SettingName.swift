@@ -40,6 +40,7 @@ package enum SettingName: String, CaseIterable, Sendable {
     case vpsAPIKey = "VPS_API_KEY"
     case vpsWebhookSecret = "VPS_WEBHOOK_SECRET"
     case vpsWebhookDialect = "VPS_WEBHOOK_DIALECT"
+    case vpsSessions = "VPS_SESSIONS"
     case supabaseJWTSecret = "SUPABASE_JWT_SECRET"
     case supabaseJWKSURL = "SUPABASE_JWKS_URL"
     case supabaseIssuer = "SUPABASE_JWT_ISSUER"
@@ -84,6 +85,8 @@ package enum SettingName: String, CaseIterable, Sendable {
         case .routePollInterval: "2s"
         case .metaGraphURL: "https://graph.facebook.com"
         case .cloudAPIVersion: "v24.0"
+        case .vpsWebhookDialect: "waha"
+        case .vpsSessions: "default"
         case .supabaseAudience: "authenticated"
         case .sandboxPort: "8445"
         default: nil

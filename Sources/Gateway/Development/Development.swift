@@ -4,6 +4,7 @@ package import Logging
 package import Messaging
 import Operations
 import Sandbox
+import Webhooks
 
 /// Everything on one machine: a private PostgreSQL, certificates, sample data, the Meta twin and the gateway.
 package enum Development {
@@ -11,6 +12,8 @@ package enum Development {
     package static let phoneNumberID = "106540352242922"
     package static let businessAccountID = "102290129340398"
     package static let displayNumber = "15550783881"
+    /// Of the session that the twin plays.
+    package static let sessionNumber = "15550783882"
 
     /// Sets up, prints what to try, and serves until it is interrupted. Everything it started is stopped then.
     package static func run(
@@ -73,7 +76,7 @@ package enum Development {
         for (name, file) in [
             (SettingName.metaAppSecret, "app-secret"), (.metaVerifyToken, "verify-token"),
             (.accessToken, "access-token"),
-            (.supabaseJWTSecret, "jwt-secret"),
+            (.supabaseJWTSecret, "jwt-secret"), (.vpsWebhookSecret, "vps-webhook-secret"),
         ] where try given.find(name) == nil {
             values[name] = try secrets.secret(file).reveal()
         }
@@ -105,6 +108,15 @@ package enum Development {
             webhookURL: "https://localhost:\(ingressPort)/api/webhooks/meta",
             trustRootFile: configuration.certificatesDirectory + "/" + CertificateFiles.authorityName)
         twin.window = .lenient
+        twin.session = session(configuration.vps, ingressPort: ingressPort)
         return try MetaTwin(configuration: twin, logger: logger)
+    }
+
+    /// The first of the platform's sessions.
+    private static func session(_ vps: GatewayConfiguration.VPSSettings, ingressPort: Int) -> TwinSession? {
+        guard let secret = vps.webhookSecrets.first, let name = vps.sessions.first else { return nil }
+        return TwinSession(
+            name: name, number: sessionNumber, secret: secret, dialect: vps.dialect == .sha256 ? .sha256 : .waha,
+            webhookURL: "https://localhost:\(ingressPort)/api/webhooks/vps")
     }
 }

@@ -21,6 +21,7 @@ extension Development {
               webhooks    https://localhost:\(ports.ingress)/api/webhooks/meta
               API         \(api)
               Meta twin   \(twin)/messages
+              VPS twin    \(twin)/vps
               operations  http://127.0.0.1:\(ports.operations)/healthz /readyz /metrics
 
             Tenants of the sample data:

@@ -1,0 +1,123 @@
+import Messaging
+
+/// What a message from a session server tells a person. The server names no type: it is found by what the message holds.
+struct VPSContent {
+    /// As WhatsApp's webhooks call it: `text`, `image`, …
+    private(set) var type = "unsupported"
+    private(set) var body: String?
+    private(set) var media: MediaReference?
+
+    init(_ fields: VPSMessageFields) {
+        body = fields.body?.nonemptyText
+        if let location = fields.location, location.isObject {
+            type = "location"
+            body = Self.location(location) ?? body
+        } else if let cards = fields.vCards, !cards.elements.isEmpty {
+            type = "contacts"
+            body = Self.lines(cards.elements.map { $0.text.flatMap(Self.contact) }) ?? body
+        } else if fields.hasMedia?.truth == true || fields.media?.isObject == true {
+            media = fields.media.flatMap { MediaReference($0) }
+            type = Self.engineType(fields.data) ?? Self.type(ofMedia: media?.mimeType) ?? type
+            if type == "document" { body = body ?? media?.fileName }
+        } else {
+            type = Self.engineType(fields.data) ?? (body == nil ? type : "text")
+        }
+    }
+
+    private static func type(ofMedia mimeType: String?) -> String? {
+        guard let mimeType, !mimeType.isEmpty else { return nil }
+        for type in ["image", "video", "audio"] where mimeType.hasPrefix(type + "/") { return type }
+        return "document"
+    }
+
+    /// Name and address as far as given, then `latitude, longitude`.
+    private static func location(_ location: JSONValue) -> String? {
+        var coordinates: String?
+        if let latitude = location["latitude"]?.coordinate, let longitude = location["longitude"]?.coordinate {
+            coordinates = "\(latitude), \(longitude)"
+        }
+        let words = ["name", "address", "description"].map { (name: StaticString) in location[name]?.nonemptyText }
+        return lines(words + [coordinates])
+    }
+
+    /// A vCard's name and numbers: `Sam Plumber, +44 7911 000111`.
+    private static func contact(_ card: String) -> String? {
+        var parts: [String] = []
+        for line in card.split(whereSeparator: \.isNewline) {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            // `item1.TEL;type=CELL;waid=…:+44…`: a group before the name, parameters after it.
+            let name = line[..<colon].prefix { $0 != ";" }.split(separator: ".").last?.uppercased()
+            let value = line[line.index(after: colon)...]
+            if name == "FN" || name == "TEL", !value.isEmpty { parts.append(String(value)) }
+        }
+        return parts.isEmpty ? nil : parts.joined(separator: ", ")
+    }
+
+    private static func lines(_ lines: [String?]) -> String? {
+        let present = lines.compactMap { $0 }
+        return present.isEmpty ? nil : present.joined(separator: "\n")
+    }
+}
+
+// MARK: - What the engine knows
+
+extension VPSContent {
+    /// By the member of `_data.message` (NOWEB) or `_data.Message` (GOWS) that holds the content, or the word in
+    /// `_data.type` (WEBJS); `nil` for text and where the engine does not tell.
+    private static func engineType(_ data: JSONValue?) -> String? {
+        guard let data else { return nil }
+        if let word = data["type"], word.isString { return type(ofWord: word) }
+        return (data["message"] ?? data["Message"]).flatMap { type(ofMessage: $0, depth: 0) }
+    }
+
+    private static func type(ofWord word: JSONValue) -> String? {
+        let words: [(StaticString, String)] = [
+            ("image", "image"), ("video", "video"), ("ptt", "audio"), ("audio", "audio"), ("document", "document"),
+            ("sticker", "sticker"), ("location", "location"), ("vcard", "contacts"), ("multi_vcard", "contacts"),
+        ]
+        return words.first { word.isText($0.0) }?.1
+    }
+
+    /// Messages that vanish, are seen once or have a caption are wrapped into another.
+    private static func type(ofMessage message: JSONValue, depth: Int) -> String? {
+        guard depth < 4 else { return nil }
+        for member in message.members where member.value.isObject {
+            if let found = contents.first(where: { member.key.isText($0.name) }) { return found.type }
+            if let inner = member.value["message"], inner.isObject, wrappers.contains(where: { member.key.isText($0) })
+            {
+                return type(ofMessage: inner, depth: depth + 1)
+            }
+        }
+        return nil
+    }
+
+    private static let contents: [(name: StaticString, type: String)] = [
+        ("imageMessage", "image"), ("videoMessage", "video"), ("ptvMessage", "video"), ("audioMessage", "audio"),
+        ("documentMessage", "document"), ("stickerMessage", "sticker"), ("lottieStickerMessage", "sticker"),
+        ("locationMessage", "location"), ("liveLocationMessage", "location"), ("contactMessage", "contacts"),
+        ("contactsArrayMessage", "contacts"),
+    ]
+
+    private static let wrappers: [StaticString] = [
+        "ephemeralMessage", "viewOnceMessage", "viewOnceMessageV2", "viewOnceMessageV2Extension",
+        "documentWithCaptionMessage",
+    ]
+}
+
+extension MediaReference {
+    /// A file the server keeps: `{"url", "mimetype", "filename"}`. Files it could not fetch have no address.
+    fileprivate init?(_ media: JSONValue) {
+        guard let url = media["url"]?.identifier else { return nil }
+        self.init(
+            id: url, mimeType: media["mimetype"]?.nonemptyText.map { $0.bounded(to: 256) },
+            fileName: media["filename"]?.nonemptyText.map { $0.bounded(to: 512) })
+    }
+}
+
+extension JSONValue {
+    /// A number, also one written as a text, short enough to be put on a line.
+    fileprivate var coordinate: String? {
+        guard content.count <= 40, let text = scalarText, !text.isEmpty else { return nil }
+        return text
+    }
+}
