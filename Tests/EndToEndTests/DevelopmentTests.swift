@@ -41,6 +41,11 @@ extension EndToEndTests {
                 try await eventually("the answer to be read") {
                     try await alice.messages(in: thread).contains { $0.direction == "outgoing" && $0.status == "read" }
                 }
+                _ = try await said(
+                    ["twin", "send", "--via", "vps", "--from", "447911123456", "--text", "The kettle, again"])
+                try await eventually("Alice to see what came by the session") {
+                    try await alice.messages(in: thread).contains { $0.body == "The kettle, again" }
+                }
                 #expect(try await said(["dev", "token", "--landlord", "alice"]).split(separator: ".").count == 3)
                 let route = try await said(["routes", "lookup", "447911123456"])
                 #expect(route.contains("a11ce000"), "\(route)")

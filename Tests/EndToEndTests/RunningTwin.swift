@@ -28,6 +28,11 @@ struct RunningTwin: Sendable {
         ["META_GRAPH_URL": "http://127.0.0.1:\(port)", "WHATSAPP_ACCESS_TOKEN": Stage.accessToken.reveal()]
     }
 
+    /// The same, with the session server it plays beside Meta.
+    var settingsWithSession: [String: String?] {
+        settings.merging(["VPS_WEBHOOK_SECRET": Stage.sessionSecret.reveal()]) { $1 }
+    }
+
     static func run<Result: Sendable>(
         before stage: Stage, _ body: (RunningTwin) async throws -> Result
     ) async throws -> Result {
@@ -37,6 +42,9 @@ struct RunningTwin: Sendable {
             trustRootFile: stage.directory + "/certs/ca.pem")
         configuration.statusDelays = ["sent", "delivered", "read"].map { ($0, .milliseconds(20)) }
         configuration.window = .lenient
+        configuration.session = TwinSession(
+            name: "default", number: Development.sessionNumber, secret: Stage.sessionSecret,
+            webhookURL: "https://localhost:\(stage.ingressPort)/api/webhooks/vps")
         let twin = try MetaTwin(configuration: configuration)
         let run = Task { try await twin.run() }
         do {

@@ -21,6 +21,7 @@ final class Stage: Sendable {
     static let appSecret = Secret("e2e-app-secret-7f1c")!
     static let verifyToken = Secret("e2e-verify-token-90ab")!
     static let accessToken = Secret("e2e-access-token-41de")!
+    static let sessionSecret = Secret("e2e-session-secret-5b2e")!
     static let signingSecret = Secret("e2e-signing-secret-of-at-least-32-bytes")!
 
     /// Runs a body with a stage, ends whatever runs on it, and checks what its processes said.
@@ -235,7 +236,9 @@ enum Discretion {
 
     static func check(_ process: GatewayProcess) {
         let said = process.errors
-        let secrets = [Stage.appSecret, Stage.verifyToken, Stage.accessToken, Stage.signingSecret].map { $0.reveal() }
+        let secrets = [
+            Stage.appSecret, Stage.verifyToken, Stage.accessToken, Stage.signingSecret, Stage.sessionSecret,
+        ].map { $0.reveal() }
         for text in secrets + [bodyMark, "447911123456", "7911 123456"] where said.contains(text) {
             Issue.record("a log has \(text.prefix(6))…: \(line(with: text, in: said))")
         }

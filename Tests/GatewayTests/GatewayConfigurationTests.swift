@@ -26,6 +26,22 @@ import Testing
         #expect(configuration.journalLimits.keepSeconds == 86_400)
         #expect(!configuration.supabase.isConfigured)
         #expect(configuration.unused.isEmpty)
+        #expect(!configuration.vps.isServed && configuration.vps.sessions.isEmpty)
+    }
+
+    @Test("serves the session server once there is a secret, by either dialect, for the sessions that are named")
+    func vps() async throws {
+        let least = try await Self.configuration(["VPS_WEBHOOK_SECRET": "new, old"]).vps
+        #expect(least.isServed && least.webhookSecrets == Secret.ring("new,old"))
+        #expect("\(least.dialect)" == "waha" && least.sessions == ["default"])
+        let more = try await Self.configuration([
+            "VPS_WEBHOOK_SECRET": "s", "VPS_WEBHOOK_DIALECT": "sha256", "VPS_SESSIONS": " one ,two,, one",
+        ])
+        #expect("\(more.vps.dialect)" == "sha256" && more.vps.sessions == ["one", "two"])
+        #expect(more.unused.isEmpty)
+        // Without a secret nothing else switches it on.
+        let off = try await Self.configuration(["VPS_WEBHOOK_DIALECT": "sha256", "VPS_SESSIONS": "one"]).vps
+        #expect(!off.isServed && off.sessions.isEmpty)
     }
 
     @Test("names each limit after its setting")
@@ -54,6 +70,15 @@ import Testing
             (["SUPABASE_JWT_SECRET": "short"], .supabaseJWTSecret, "32 bytes"),
             (["GATEWAY_ACK": "postgres"], .acknowledgement, "use journal"),
             (["GATEWAY_FORWARD_URL": "https://x.example"], .forwardURL, "leave it unset"),
+            (["VPS_WEBHOOK_SECRET": " , "], .vpsWebhookSecret, "unset it"),
+            (["VPS_WEBHOOK_SECRET": "s", "VPS_WEBHOOK_DIALECT": "sha512"], .vpsWebhookDialect, "waha"),
+            (["VPS_WEBHOOK_DIALECT": "WAHA"], .vpsWebhookDialect, "sha256"),
+            (["VPS_WEBHOOK_SECRET": "s", "VPS_SESSIONS": " , "], .vpsSessions, "default"),
+            (["VPS_WEBHOOK_SECRET": "s", "VPS_SESSIONS": "one two"], .vpsSessions, "commas"),
+            (
+                ["VPS_WEBHOOK_SECRET": "s", "VPS_SESSIONS": String(repeating: "s", count: 129)], .vpsSessions,
+                "128 bytes"
+            ),
             (["GATEWAY_API_PORT": "8443"], .apiPort, "GATEWAY_INGRESS_PORT"),
             (["GATEWAY_OPS_PORT": "8444"], .operationsPort, "GATEWAY_API_PORT"),
             (["GATEWAY_BODY_MAX_BYTES": "1"], .bodyMaxBytes, "1024"),

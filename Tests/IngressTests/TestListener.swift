@@ -82,14 +82,18 @@ struct TestListener {
         return limits
     }
 
-    init(limits: IngressLimits = patient, journal: ManualJournal = ManualJournal()) async throws {
+    /// - Parameter vps: the dialect of a session server, whose secret is the same; `nil` serves none.
+    init(
+        limits: IngressLimits = patient, journal: ManualJournal = ManualJournal(), vps: SignatureScheme? = nil
+    ) async throws {
         self.journal = journal
         tls = TLSContextHolder(try Self.tlsContext())
         let secrets = Secret.ring(Self.secret + ",older-secret")
         server = IngressServer(
             configuration: .init(host: "127.0.0.1", port: 0, limits: limits), group: .singleton, tls: tls,
             verification: WebhookVerification(
-                meta: WebhookAuthenticator(scheme: .meta, secrets: secrets), vps: nil,
+                meta: WebhookAuthenticator(scheme: .meta, secrets: secrets),
+                vps: vps.map { WebhookAuthenticator(scheme: $0, secrets: secrets) },
                 handshake: WebhookHandshake(tokens: Secret.ring("verify-me"))),
             appender: journal, logger: Logger(label: "test"), clock: { Timestamp(seconds: 1_700_000_000) })
         try await server.bind()

@@ -159,16 +159,17 @@ import Testing
         #expect(draft.batch.tableGeneration == planner.resolver.table.generation)
     }
 
-    @Test("a webhook of a session server is kept and ignored")
+    @Test("a webhook of a session server is read as one")
     func sessionServer() {
         var generator = SeededGenerator(seed: 1)
-        let envelope = Envelope(source: .vps, receivedAt: beginning, signature: [], body: [0])
+        let body = Array(#"{"event":"call.received","session":"default","payload":{}}"#.utf8)
+        let envelope = Envelope(source: .vps, receivedAt: beginning, signature: [], body: body)
         let batch = RecordBatch(journal: 1, owner: uid(9), after: 0, upTo: 1)
         let draft = planner.draft(
             [DecodedEntry(JournalEntry(position: 1, envelope: envelope))], into: batch, refusing: .none,
             using: &generator)
         #expect(draft.batch.webhooks.map(\.ignored) == [1])
-        #expect(draft.batch.webhooks.map(\.event) == ["vps"])
+        #expect(draft.batch.webhooks.map(\.event) == ["call.received"])
         #expect(draft.counts == .only(.ignored))
     }
 

@@ -20,6 +20,9 @@ let samplePhone = MetaPhone(
 final class GatewayStandIn: Sendable {
     struct Post: Sendable {
         let signature: String?
+        /// `X-Webhook-Hmac` and what it says of its algorithm.
+        var hmac: String?
+        var hmacAlgorithm: String?
         let contentType: String?
         let body: [UInt8]
 
@@ -58,6 +61,7 @@ final class GatewayStandIn: Sendable {
         let (ports, port) = AsyncStream.makeStream(of: Int.self)
         let router = Router()
         router.post("api/webhooks/meta") { request, _ in try await self.take(request) }
+        router.post("api/webhooks/vps") { request, _ in try await self.take(request) }
         router.get("api/webhooks/meta") { request, _ in self.shakeHands(request) }
         let application = Application(
             router: router, configuration: .init(address: .hostname("127.0.0.1", port: 0)),
@@ -81,7 +85,10 @@ final class GatewayStandIn: Sendable {
     private func take(_ request: Request) async throws -> Response {
         let body = try await request.body.collect(upTo: 8 << 20)
         let post = Post(
-            signature: request.headers[.init("X-Hub-Signature-256")!], contentType: request.headers[.contentType],
+            signature: request.headers[.init("X-Hub-Signature-256")!],
+            hmac: request.headers[.init("X-Webhook-Hmac")!],
+            hmacAlgorithm: request.headers[.init("X-Webhook-Hmac-Algorithm")!],
+            contentType: request.headers[.contentType],
             body: Array(body.readableBytesView))
         let (status, ready) = state.withLock { state in
             state.posts.append(post)
