@@ -34,6 +34,14 @@ import Testing
         #expect(board.report().components[0].state == .ok)
     }
 
+    @Test("is well after a parked update that had to wait was settled, also when nothing else comes")
+    func redriven() {
+        let (reporter, board) = Self.scene()
+        reporter.observe(.retrying(reason: "the routing table is not loaded yet", delay: .seconds(1)))
+        reporter.observe(Self.recorded(0))
+        #expect(board.report().components[0].state == .ok)
+    }
+
     @Test("has failed while recording is stopped, says what to do, and does not stop webhooks from being taken")
     func stopped() {
         let (reporter, board) = Self.scene()

@@ -35,6 +35,7 @@ package struct IntakeReporter: IntakeObserver {
             // Parked updates tried again: they were counted when they came.
             redriven.increment(by: counts.total - counts.parked)
             conflicts.increment(by: outcome.identityConflicts)
+            health.report(.ok)
         case .recorded(let count, let counts, let receivedAt, let outcome):
             webhooks.increment(by: count)
             batches.increment()
