@@ -3,7 +3,7 @@ import Messaging
 import Webhooks
 
 extension GatewayConfiguration.VPSSettings {
-    /// What the database's endpoints keep of a name, and no server has longer ones.
+    /// The decoder takes no longer ones, and no server has them.
     private static let sessionLengthMax = 128
 
     init(_ settings: SettingsReader) throws(SettingError) {
