@@ -17,10 +17,14 @@ struct WebhookRequest {
         self.source = source
         self.authenticator = authenticator
         keepsAlive = head.keepsAlive
-        let field = authenticator.scheme == .meta ? head.hubSignature256 : head.webhookHMAC
         var signature = SignatureHeader()
-        signature.occurrences = field.count
-        signature.value = Array(bytes[field.first])
+        func take(_ field: HeaderValue) {
+            guard field.count > 0 else { return }
+            if signature.occurrences == 0 { signature.value = Array(bytes[field.first]) }
+            signature.occurrences += field.count
+        }
+        if authenticator.scheme != .meta { take(head.webhookHMAC) }
+        if authenticator.scheme != .waha { take(head.hubSignature256) }
         signature.hasLegacy = authenticator.scheme.legacyHeaderName != nil && head.hubSignature.count > 0
         self.signature = signature
     }

@@ -44,7 +44,9 @@ struct VPSPathTests {
             (.waha, "X-Webhook-Hmac: \(sha512(body, "older-secret"))\r\n"),
             // The algorithm is what the gateway was told, not what the sender says.
             (.waha, "X-Webhook-Hmac: \(sha512())\r\nX-Webhook-Hmac-Algorithm: none\r\n"),
-            (.sha256, "X-Webhook-Hmac: \(sha256())\r\n"),
+            (.sha256, "X-Webhook-Hmac: \(sha256())\r\n"), (.sha256, "X-Webhook-Hmac: sha256=\(sha256())\r\n"),
+            (.sha256, "X-Hub-Signature-256: sha256=\(sha256())\r\n"),
+            (.sha256, "X-Hub-Signature-256: \(sha256())\r\n"),
         ])
     func acknowledges(dialect: SignatureScheme, headers: String) async throws {
         let (answer, envelopes) = try await Self.exchange(
@@ -66,8 +68,8 @@ struct VPSPathTests {
             // One dialect is not taken for the other, whatever the sender calls it, nor for Meta's.
             (.waha, "X-Webhook-Hmac: \(sha256())\r\nX-Webhook-Hmac-Algorithm: sha256\r\n"),
             (.waha, "X-Hub-Signature-256: sha256=\(sha256())\r\n"), (.sha256, "X-Webhook-Hmac: \(sha512())\r\n"),
-            (.sha256, "X-Webhook-Hmac: sha256=\(sha256())\r\n"),
-            (.sha256, "X-Hub-Signature-256: sha256=\(sha256())\r\n"),
+            (.sha256, "X-Webhook-Hmac: sha512=\(sha256())\r\n"), (.sha256, "X-Hub-Signature: sha1=\(sha256())\r\n"),
+            (.sha256, "X-Webhook-Hmac: \(sha256())\r\nX-Hub-Signature-256: sha256=\(sha256())\r\n"),
         ])
     func refusesBadSignatures(dialect: SignatureScheme, headers: String) async throws {
         let (answer, envelopes) = try await Self.exchange(Self.post(headers), vps: dialect)

@@ -49,9 +49,10 @@ import Testing
 
     @Test func `takes a bare HMAC-SHA256 in its own scheme only`() throws {
         try verify([Self.emptyObject], body: "{}", scheme: .sha256)
+        try verify(["sha256=" + Self.emptyObject], body: "{}", scheme: .sha256)
         #expect(throws: SignatureFault.malformed) { try verify([Self.emptyObject], body: "{}") }
         #expect(throws: SignatureFault.malformed) {
-            try verify(["sha256=" + Self.emptyObject], body: "{}", scheme: .sha256)
+            try verify(["sha512=" + Self.emptyObject], body: "{}", scheme: .sha256)
         }
     }
 

@@ -4,14 +4,16 @@ public enum SignatureScheme: String, Sendable, CaseIterable {
     case meta
     /// `X-Webhook-Hmac: <128 hex digits>`, HMAC-SHA512, as WAHA sends it.
     case waha
-    /// `X-Webhook-Hmac: <64 hex digits>`, HMAC-SHA256.
+    /// HMAC-SHA256, as servers without a standard sign: `X-Webhook-Hmac` or `X-Hub-Signature-256`, one of the two, with
+    /// 64 hex digits, `sha256=` before them or not.
     case sha256
 
-    /// The header's name in lower case, as a parser of header fields compares it.
-    public var headerName: String {
+    /// The headers' names in lower case, as a parser of header fields compares them.
+    public var headerNames: [String] {
         switch self {
-        case .meta: "x-hub-signature-256"
-        case .waha, .sha256: "x-webhook-hmac"
+        case .meta: ["x-hub-signature-256"]
+        case .waha: ["x-webhook-hmac"]
+        case .sha256: ["x-webhook-hmac", "x-hub-signature-256"]
         }
     }
 
@@ -27,10 +29,13 @@ public enum SignatureScheme: String, Sendable, CaseIterable {
     /// What stands before the hex digits.
     var prefix: StaticString {
         switch self {
-        case .meta: "sha256="
-        case .waha, .sha256: ""
+        case .meta, .sha256: "sha256="
+        case .waha: ""
         }
     }
+
+    /// Whether the prefix must be there.
+    var needsPrefix: Bool { self == .meta }
 
     /// Bytes of the code.
     var codeLength: Int {

@@ -64,7 +64,8 @@ public struct WebhookAuthenticator: Sendable {
     /// Reads the prefix and exactly as many hex digits as the code has.
     private func decode(_ value: [UInt8], into code: UnsafeMutableBufferPointer<UInt8>) -> Bool {
         let prefix = scheme.prefix
-        let prefixLength = prefix.utf8CodeUnitCount
+        let isBare = !scheme.needsPrefix && value.count == 2 * code.count
+        let prefixLength = isBare ? 0 : prefix.utf8CodeUnitCount
         guard value.count == prefixLength + 2 * code.count else { return false }
         for offset in 0..<prefixLength where value[offset] != prefix.utf8Start[offset] { return false }
         for place in 0..<code.count {
