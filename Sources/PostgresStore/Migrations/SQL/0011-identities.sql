@@ -525,8 +525,8 @@ CREATE OR REPLACE FUNCTION gateway.after_recording(p_resolved uuid[], p_waiting 
 RETURNS TABLE (renumbered integer, is_news boolean) LANGUAGE plpgsql AS $$
 BEGIN
   IF p_waiting IS NOT NULL THEN PERFORM gateway.hold_people(p_waiting); END IF;
-  RETURN QUERY SELECT coalesce(gateway.show_numbers(p_resolved), 0), EXISTS (
-    SELECT FROM gateway.route_changes WHERE xid = pg_current_xact_id() AND kind = 'i');
+  RETURN QUERY SELECT CASE WHEN p_resolved IS NULL THEN 0 ELSE gateway.show_numbers(p_resolved) END,
+    EXISTS (SELECT FROM gateway.route_changes WHERE xid = pg_current_xact_id() AND kind = 'i');
 END $$;
 
 -- The state of sessions as their server tells it. Only forward in time; of two told of one moment the later in a
