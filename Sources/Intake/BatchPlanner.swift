@@ -28,28 +28,43 @@ struct BatchPlanner {
     let resolver: Resolver
     let now: Timestamp
     let limits: IntakeLimits
+    /// The table may be out of date: the database is asked about every sender.
+    var asksDatabase: Bool
 
-    /// A batch, and the messages of it whose destination hangs on the sender's threads.
+    /// A batch, and the messages of it about whose senders the database is to be asked.
     struct Draft {
+        /// A message whose destination is not decided.
+        struct Pending {
+            var message: Int
+            var pending: Resolver.Pending
+            /// The table knows no lease of the sender, or is not to be asked: the database's count.
+            var needsRoutes: Bool
+        }
+
         var batch: RecordBatch
-        var pending: [(message: Int, Resolver.Pending)] = []
+        var pending: [Pending] = []
         /// Verdicts that need no database.
         var counts = VerdictCounts()
 
-        var questions: [ThreadQuestion] {
-            pending.map { index, pending in
-                let message = batch.messages[index].message
-                return ThreadQuestion(
-                    endpoint: pending.endpoint, phone: message.sender.phone?.key, accountID: message.sender.accountID,
-                    quotedMessageID: message.quotedMessageID)
-            }
+        /// About the threads of the senders of `pending`, in its order.
+        var questions: [ThreadQuestion] { pending.map(question) }
+
+        /// About the leases of those that need them, in the same order.
+        var routeQuestions: [ThreadQuestion] { pending.filter(\.needsRoutes).map(question) }
+
+        private func question(_ pending: Pending) -> ThreadQuestion {
+            let message = batch.messages[pending.message].message
+            return ThreadQuestion(
+                endpoint: pending.pending.endpoint, phone: message.sender.phone?.key,
+                accountID: message.sender.accountID, quotedMessageID: message.quotedMessageID)
         }
     }
 
-    init(table: RoutingTable, now: Timestamp, limits: IntakeLimits) {
+    init(table: RoutingTable, now: Timestamp, limits: IntakeLimits, asksDatabase: Bool = false) {
         resolver = Resolver(table: table, today: now.day)
         self.now = now
         self.limits = limits
+        self.asksDatabase = asksDatabase
     }
 
     /// - Parameter refused: updates (by webhook and index) that the database will not take; they are parked.
@@ -63,16 +78,7 @@ struct BatchPlanner {
         draft.batch.messages.reserveCapacity(entries.count)
         for entry in entries {
             let before = draft.counts
-            for (index, update) in entry.webhook.updates.enumerated() {
-                let place = Place(
-                    position: entry.position, index: index, source: entry.envelope.source,
-                    receivedAt: entry.envelope.receivedAt, payload: entry.envelope.body)
-                if let sqlState = refused[entry.position, index] {
-                    refuse(place, sqlState: sqlState, in: &draft)
-                } else {
-                    add(update, at: place, to: &draft, using: &generator)
-                }
-            }
+            add(entry, entry.webhook.updates.indices, refusing: refused, to: &draft, using: &generator)
             draft.batch.webhooks.append(
                 RecordedWebhook(
                     position: entry.position, envelope: entry.envelope, event: entry.webhook.event,
@@ -80,6 +86,34 @@ struct BatchPlanner {
                     ignored: draft.counts.ignored - before.ignored, parked: draft.counts.parked - before.parked))
         }
         return draft
+    }
+
+    /// Some updates of a webhook, without the webhook itself.
+    func add(
+        _ entry: DecodedEntry, _ range: Range<Int>, refusing refused: Refusals, to draft: inout Draft,
+        using generator: inout some RandomNumberGenerator
+    ) {
+        for index in range {
+            let place = Place(
+                position: entry.position, index: index, source: entry.envelope.source,
+                receivedAt: entry.envelope.receivedAt, payload: entry.envelope.body)
+            if let sqlState = refused[entry.position, index] {
+                refuse(place, sqlState: sqlState, in: &draft)
+            } else {
+                add(entry.webhook.updates[index], at: place, to: &draft, using: &generator)
+            }
+        }
+    }
+
+    /// What a message announces about its sender's identities; nothing on an endpoint that nobody knows.
+    func identityChanges(of update: InboundEvent) -> [RecordedIdentityChange] {
+        guard case .message(let message) = update, message.endpoint.kind.isRouted,
+            let endpoint = resolver.table.endpoint(message.endpoint)
+        else { return [] }
+        return message.identityChanges.map {
+            RecordedIdentityChange(
+                endpoint: endpoint, messageID: message.id, change: $0, at: clamped(message.sentAt))
+        }
     }
 
     /// Where an update stands, and what must be kept of it if it cannot be processed.
@@ -96,7 +130,15 @@ struct BatchPlanner {
         using generator: inout some RandomNumberGenerator
     ) {
         switch update {
-        case .ignored, .echo, .history, .account, .preference, .receipt, .session: draft.counts.ignored += 1
+        case .ignored, .echo, .history, .account, .preference, .receipt: draft.counts.ignored += 1
+        case .message(let message) where !message.endpoint.kind.isRouted: draft.counts.ignored += 1
+        case .status(let status) where !status.endpoint.kind.isRouted: draft.counts.ignored += 1
+        case .session(let session):
+            guard let endpoint = resolver.table.endpoint(session.endpoint) else {
+                return parkUnknown(session.endpoint, place, in: &draft)
+            }
+            draft.counts.status += 1
+            draft.batch.sessions.append(RecordedSession(endpointID: endpoint.id, update: bounded(session)))
         case .undecodable(let reason, let detail, _):
             park(place, reason: reason.rawValue, detail: detail, endpoint: nil, in: &draft)
         case .status(let status):
@@ -120,17 +162,35 @@ struct BatchPlanner {
         var recorded = RecordedMessage(
             id: .make(at: now, using: &generator), position: position, endpoint: endpoint, message: message,
             sentAt: clamped(message.sentAt), destination: .unclaimed)
-        switch resolver.firstPass(message, at: endpoint) {
-        case .decided(let decision): recorded.destination = .init(decision)
-        case .needsThreads(let pending): draft.pending.append((draft.batch.messages.count, pending))
+        recorded.message.sender = message.senderAfterChanges
+        let place = draft.batch.messages.count
+        let unknown = resolver.pending(at: endpoint, withRoutes: [])
+        if asksDatabase {
+            draft.pending.append(.init(message: place, pending: unknown, needsRoutes: true))
+        } else {
+            switch resolver.firstPass(recorded.message, at: endpoint) {
+            case .decided(.unclaimed):
+                // Nobody is a stranger by the table alone: it may not know yet.
+                draft.pending.append(.init(message: place, pending: unknown, needsRoutes: true))
+            case .decided(let decision): recorded.destination = .init(decision)
+            case .needsThreads(let pending):
+                let isUnknown = pending.candidates.counting.isEmpty
+                draft.pending.append(.init(message: place, pending: pending, needsRoutes: isUnknown))
+            }
         }
         draft.batch.messages.append(recorded)
     }
 
-    /// Settles what waited for the sender's threads. `threads` answers `draft.questions`, in order.
-    func settle(_ draft: inout Draft, threads: [[ThreadReference]]) {
-        for ((index, pending), threads) in zip(draft.pending, threads) {
-            draft.batch.messages[index].destination = .init(resolver.decide(pending, threads: threads))
+    /// Settles what waited for the database: `threads` answers `draft.questions`, `routes` `draft.routeQuestions`, in
+    /// order.
+    func settle(_ draft: inout Draft, threads: [[ThreadReference]], routes: [[Route]] = []) {
+        var routes = routes[...]
+        for (waiting, threads) in zip(draft.pending, threads) {
+            var pending = waiting.pending
+            if waiting.needsRoutes, let found = routes.popFirst() {
+                pending = resolver.pending(at: pending.endpoint, withRoutes: found)
+            }
+            draft.batch.messages[waiting.message].destination = .init(resolver.decide(pending, threads: threads))
         }
         draft.pending = []
     }
@@ -141,7 +201,8 @@ struct BatchPlanner {
             let recorded = draft.batch.messages[route.message]
             switch resolver.firstPass(recorded.message, at: recorded.endpoint, withRoutes: route.routes) {
             case .decided(let decision): draft.batch.messages[route.message].destination = .init(decision)
-            case .needsThreads(let pending): draft.pending.append((route.message, pending))
+            case .needsThreads(let pending):
+                draft.pending.append(.init(message: route.message, pending: pending, needsRoutes: false))
             }
         }
     }
@@ -179,6 +240,12 @@ struct BatchPlanner {
         return status
     }
 
+    private func bounded(_ session: SessionUpdate) -> SessionUpdate {
+        var session = session
+        session.at = clamped(session.at)
+        return session
+    }
+
     /// Keeps a message inside what the partitions hold; its own bytes keep the provider's time.
     private func clamped(_ moment: Timestamp) -> Timestamp {
         let earliest = now.advanced(bySeconds: -limits.pastSecondsMax)
@@ -199,6 +266,38 @@ struct Refusals: Sendable {
     }
 
     var isEmpty: Bool { states.isEmpty }
+}
+
+extension EndpointKind {
+    /// Whether its messages go to landlords. Those of pages and Instagram accounts are kept raw for now.
+    fileprivate var isRouted: Bool {
+        switch self {
+        case .cloud, .vpsSession: true
+        case .messenger, .instagram: false
+        }
+    }
+}
+
+extension InboundMessage {
+    /// The sender as they are known once the changes that this message announces are applied: it shows the old number,
+    /// which is nobody's then or somebody else's. Beside a number that changed, an account id that did not is left out:
+    /// it may be the old one or the new one.
+    var senderAfterChanges: Sender {
+        guard !identityChanges.isEmpty else { return sender }
+        var sender = sender
+        var account: String?
+        for change in identityChanges {
+            switch change {
+            case .phone(let from, let to):
+                if sender.phone?.key == from.key { sender.phone = to }
+                if account == nil, sender.phone != nil { sender.accountID = nil }
+            case .account(let from, let to):
+                account = to
+                if sender.accountID == nil || sender.accountID == from { sender.accountID = to }
+            }
+        }
+        return sender
+    }
 }
 
 extension RecordedMessage.Destination {

@@ -9,19 +9,21 @@ public import Routing
 /// the journal holds (I4).
 public actor Intake {
     private let journal: any Journal
-    private let recorder: any Recorder
-    private let lookup: any ConversationLookup
+    let recorder: any Recorder
+    let lookup: any ConversationLookup
     private let table: @Sendable () -> RoutingTable?
+    private let isStale: @Sendable () -> Bool
+    private let refreshTable: @Sendable () async -> Void
     let limits: IntakeLimits
     let clock: any Clock<Duration>
-    private let now: @Sendable () -> Timestamp
-    private let owner: UniqueID
+    let now: @Sendable () -> Timestamp
+    let owner: UniqueID
     let observer: any IntakeObserver
-    private var generator = IdentifierGenerator()
+    var generator = IdentifierGenerator()
 
-    private var checkpointNumber: Int32 = 0
+    var checkpointNumber: Int32 = 0
     /// Where the database's checkpoint is.
-    private var fence = JournalPosition.start
+    var fence = JournalPosition.start
     /// Up to where entries were read and recorded.
     private var position = JournalPosition.start
     /// The journal's end when it was opened, until it was compared with the database's checkpoint: what came in since
@@ -36,16 +38,23 @@ public actor Intake {
     /// To be made when the journal was opened, before anything is appended to it.
     /// - Parameters:
     ///   - table: the routing table as it is now; `nil` until it was loaded once.
+    ///   - isStale: whether the table may be too old to decide by: then the database is asked about every sender.
+    ///   - refreshTable: brings the table up to date, or fails to in silence; called when a commit did something to
+    ///     identities, before the next batch is decided.
     ///   - owner: a new id for this process: the fence's token.
     public init(
         journal: any Journal, recorder: any Recorder, lookup: any ConversationLookup,
-        table: @escaping @Sendable () -> RoutingTable?, owner: UniqueID, limits: IntakeLimits = IntakeLimits(),
-        clock: any Clock<Duration>, now: @escaping @Sendable () -> Timestamp, observer: any IntakeObserver
+        table: @escaping @Sendable () -> RoutingTable?, isStale: @escaping @Sendable () -> Bool = { false },
+        refreshTable: @escaping @Sendable () async -> Void = {}, owner: UniqueID,
+        limits: IntakeLimits = IntakeLimits(), clock: any Clock<Duration>, now: @escaping @Sendable () -> Timestamp,
+        observer: any IntakeObserver
     ) {
         self.journal = journal
         self.recorder = recorder
         self.lookup = lookup
         self.table = table
+        self.isStale = isStale
+        self.refreshTable = refreshTable
         self.owner = owner
         self.limits = limits
         self.clock = clock
@@ -84,7 +93,7 @@ public actor Intake {
 
     // MARK: Start (I11)
 
-    private func reconcile(isForeign: Bool) async throws(Interruption) {
+    func reconcile(isForeign: Bool) async throws(Interruption) {
         // A name that another process records under is left to it.
         var checkpoint = isForeign ? nil : try await claim()
         var standing = journal.standing
@@ -182,8 +191,20 @@ public actor Intake {
 
     // MARK: Recording
 
-    private func settled(_ entries: ArraySlice<DecodedEntry>) async -> Result<Void, Interruption> {
-        do throws(Interruption) { return .success(try await settle(entries)) } catch { return .failure(error) }
+    /// Records these entries, in runs that can be decided together.
+    func settled(_ entries: ArraySlice<DecodedEntry>) async -> Result<Void, Interruption> {
+        do throws(Interruption) {
+            var rest = entries
+            while !rest.isEmpty {
+                // What hangs on an identity that is only just being learnt is decided once that is recorded.
+                let count = rest.countTogether(table: try await loadedTable())
+                try await settle(rest.prefix(count))
+                rest = rest.dropFirst(count)
+            }
+            return .success(())
+        } catch {
+            return .failure(error)
+        }
     }
 
     /// Records these entries: together, or, where the data of one is refused, by halves, parking what remains.
@@ -207,14 +228,21 @@ public actor Intake {
         _ entries: ArraySlice<DecodedEntry>, refusing refused: Refusals, isRehearsal: Bool = false
     ) async throws(Interruption) -> String? {
         try await refusal { () async throws(Interruption) in
-            var (planner, draft) = try await plan(entries, refusing: refused)
+            let planner = try await makePlanner()
+            if entries.count == 1, let entry = entries.first {
+                let steps = entry.steps(table: planner.resolver.table)
+                guard steps.count == 1 else {
+                    return try await recordInOrder(entry, steps, refusing: refused, isRehearsal: isRehearsal)
+                }
+            }
+            var draft = try await plan(entries, planner, refusing: refused)
             draft.batch.isRehearsal = isRehearsal
             try await commit(draft, planner, receivedAt: entries.last?.envelope.receivedAt ?? now())
         }
     }
 
     /// The SQLSTATE with which the database refuses the data, if it does.
-    private func refusal(_ body: () async throws(Interruption) -> Void) async throws(Interruption) -> String? {
+    func refusal(_ body: () async throws(Interruption) -> Void) async throws(Interruption) -> String? {
         do throws(Interruption) {
             try await body()
             return nil
@@ -224,35 +252,52 @@ public actor Intake {
         }
     }
 
+    func makePlanner() async throws(Interruption) -> BatchPlanner {
+        BatchPlanner(table: try await loadedTable(), now: now(), limits: limits, asksDatabase: isStale())
+    }
+
     private func plan(
-        _ entries: ArraySlice<DecodedEntry>, refusing refused: Refusals
-    ) async throws(Interruption) -> (BatchPlanner, BatchPlanner.Draft) {
-        let planner = BatchPlanner(table: try await loadedTable(), now: now(), limits: limits)
+        _ entries: ArraySlice<DecodedEntry>, _ planner: BatchPlanner, refusing refused: Refusals
+    ) async throws(Interruption) -> BatchPlanner.Draft {
         let batch = RecordBatch(
             journal: checkpointNumber, owner: owner, after: fence, upTo: entries.last?.position ?? fence)
         var draft = planner.draft(entries, into: batch, refusing: refused, using: &generator)
         try await settleThreads(&draft, planner)
-        return (planner, draft)
+        return draft
     }
 
-    private func settleThreads(_ draft: inout BatchPlanner.Draft, _ planner: BatchPlanner) async throws(Interruption) {
+    /// Asks the database what `draft` waits for, until it answers.
+    func settleThreads(_ draft: inout BatchPlanner.Draft, _ planner: BatchPlanner) async throws(Interruption) {
         guard !draft.pending.isEmpty else { return }
-        let questions = draft.questions
+        let asked = draft
         let answer = try await retrying(\.reason) { () async throws(RecorderError) in
             do throws(RecorderError) {
-                return Result<[[ThreadReference]], Interruption>.success(try await lookup.threads(for: questions))
+                return Result<BatchPlanner.Draft, Interruption>.success(try await answered(asked, planner))
             } catch {
                 guard case .dataRejected(let sqlState, _) = error else { throw error }
                 return .failure(.refused(sqlState: sqlState))
             }
         }
-        planner.settle(&draft, threads: try answer.get())
+        draft = try answer.get()
+    }
+
+    /// A draft with what it waited for.
+    func answered(
+        _ draft: BatchPlanner.Draft, _ planner: BatchPlanner
+    ) async throws(RecorderError) -> BatchPlanner.Draft {
+        guard !draft.pending.isEmpty else { return draft }
+        let threads = try await lookup.threads(for: draft.questions)
+        let leases = draft.routeQuestions
+        let routes = leases.isEmpty ? [] : try await lookup.routes(for: leases)
+        var settled = draft
+        planner.settle(&settled, threads: threads, routes: routes)
+        return settled
     }
 
     /// Times that messages are resolved again without a pause.
-    private static let staleAttemptsMax = 4
+    static let staleAttemptsMax = 4
 
-    private func commit(
+    func commit(
         _ drafted: BatchPlanner.Draft, _ planner: BatchPlanner, receivedAt: Timestamp
     ) async throws(Interruption) {
         var draft = drafted
@@ -271,7 +316,9 @@ public actor Intake {
             }
             switch result {
             case .recorded(let outcome):
-                if !draft.batch.isRehearsal { finish(draft, outcome, receivedAt) }
+                if !draft.batch.isRehearsal {
+                    await finish(draft.batch, outcome, besides: draft.counts, receivedAt: receivedAt)
+                }
                 return
             case .fenced(let checkpoint): throw .fenced(isForeign: isForeign(checkpoint))
             case .staleRoutes(let stale):
@@ -286,17 +333,20 @@ public actor Intake {
         }
     }
 
-    private func finish(_ draft: BatchPlanner.Draft, _ outcome: RecordOutcome, _ receivedAt: Timestamp) {
-        fence = draft.batch.upTo
+    /// - Parameter decided: verdicts that needed no database.
+    func finish(
+        _ batch: RecordBatch, _ outcome: RecordOutcome, besides decided: VerdictCounts, receivedAt: Timestamp
+    ) async {
+        fence = batch.upTo
         var counts = outcome.counts
-        counts += draft.counts
+        if !outcome.wasCommittedBefore { counts += decided }
         observer.observe(
-            .recorded(
-                webhooks: draft.batch.webhooks.count, counts: counts, receivedAt: receivedAt, outcome: outcome))
+            .recorded(webhooks: batch.webhooks.count, counts: counts, receivedAt: receivedAt, outcome: outcome))
+        if outcome.isIdentityNews { await refreshTable() }
     }
 
     /// A checkpoint where we believe it, that yet refuses us, belongs to another process; so does one that ran ahead.
-    private func isForeign(_ checkpoint: Checkpoint?) -> Bool {
+    func isForeign(_ checkpoint: Checkpoint?) -> Bool {
         guard let checkpoint else { return false }
         return checkpoint.position >= fence
     }
@@ -329,7 +379,7 @@ public actor Intake {
             ? updates[request.index]
             : .undecodable(
                 reason: .unknownShape, detail: "the decoder no longer finds this update in its webhook", raw: nil)
-        let planner = BatchPlanner(table: try await loadedTable(), now: now(), limits: limits)
+        let planner = try await makePlanner()
         var batch = RecordBatch(journal: checkpointNumber, owner: owner, after: fence, upTo: fence)
         batch.redriven = [request.id]
         batch.tableGeneration = planner.resolver.table.generation
@@ -337,6 +387,9 @@ public actor Intake {
             position: request.position, index: request.index, source: request.source, receivedAt: request.receivedAt,
             payload: request.payload)
         let sqlState = try await refusal { () async throws(Interruption) in
+            guard update.identityChanges.isEmpty else {
+                return try await redriveInOrder(update, at: place, batch)
+            }
             var draft = BatchPlanner.Draft(batch: batch)
             planner.add(update, at: place, to: &draft, using: &generator)
             try await settleThreads(&draft, planner)
@@ -367,7 +420,7 @@ public actor Intake {
         }
     }
 
-    private func pause(reason: String, attempt: Int) async throws(Interruption) {
+    func pause(reason: String, attempt: Int) async throws(Interruption) {
         var delay = limits.retryDelay * (1 << min(attempt - 1, 10))
         delay = min(delay, limits.retryDelayMax)
         observer.observe(.retrying(reason: reason, delay: delay))

@@ -7,8 +7,12 @@ public protocol Recorder: Sendable {
     /// Makes this process the recorder of a journal and tells how far the database has come with it (I11).
     func claim(_ journal: JournalIdentity) async throws(RecorderError) -> Checkpoint
 
-    /// Writes a batch and moves the checkpoint from `batch.after` to `batch.upTo`, in one transaction.
+    /// Writes a batch and moves the checkpoint from `batch.after` to `batch.upTo`, in one transaction; or a step of it,
+    /// by its phase. After an error, and after `.fenced`, nothing is left of a transaction that was open.
     func record(_ batch: RecordBatch) async throws(RecorderError) -> RecordResult
+
+    /// Undoes the steps of a transaction that will not be closed. Nothing to be done is no error.
+    func abandon() async
 
     /// Parked updates somebody asked to be tried again, oldest first.
     func redriveRequests(limit: Int) async throws(RecorderError) -> [RedriveRequest]
@@ -37,9 +41,14 @@ public struct RecordBatch: Sendable {
     public var after: JournalPosition
     /// Equal to `after` for a redrive: nothing new was read.
     public var upTo: JournalPosition
+    public var phase = RecordingPhase.whole
+    /// Applied before anything else of the batch, in order. Those of a message that is recorded already were applied
+    /// with it.
+    public var identityChanges: [RecordedIdentityChange] = []
     public var webhooks: [RecordedWebhook] = []
     public var messages: [RecordedMessage] = []
     public var statuses: [RecordedStatus] = []
+    public var sessions: [RecordedSession] = []
     public var parked: [ParkedUpdate] = []
     /// Generation of the routing table the decisions were made with; stands in `routing_metadata`.
     public var tableGeneration: UInt64 = 0
@@ -56,6 +65,35 @@ public struct RecordBatch: Sendable {
     }
 }
 
+/// Which part of a transaction a batch is. One whose later updates hang on what its earlier ones do to identities is
+/// recorded in steps; what is between them sees the steps before, through the lookups, and nobody else does.
+public enum RecordingPhase: Hashable, Sendable {
+    /// All of it.
+    case whole
+    /// The first step; a transaction still open is undone. `after` and `upTo` of all steps are those of the whole.
+    case opens
+    case continues
+    /// The last step: it writes the webhook, which all steps name, and moves the checkpoint.
+    case closes
+}
+
+/// The provider's word, in a message, that one and the same person has another identity.
+public struct RecordedIdentityChange: Sendable {
+    public var endpoint: Endpoint
+    /// The provider's id of the message.
+    public var messageID: String
+    public var change: IdentityChange
+    /// When the provider says it; clamped as the message's own time.
+    public var at: Timestamp
+
+    public init(endpoint: Endpoint, messageID: String, change: IdentityChange, at: Timestamp) {
+        self.endpoint = endpoint
+        self.messageID = messageID
+        self.change = change
+        self.at = at
+    }
+}
+
 /// A webhook's own row: its bytes, and the verdicts decided before the database is asked.
 public struct RecordedWebhook: Sendable {
     public var position: JournalPosition
@@ -66,6 +104,9 @@ public struct RecordedWebhook: Sendable {
     public var statuses: Int
     public var ignored: Int
     public var parked: Int
+    /// Verdicts the database gave to messages of the webhook in earlier steps. Not zero only where it is the one
+    /// webhook of a batch.
+    public var earlier = VerdictCounts()
 
     public init(
         position: JournalPosition, envelope: Envelope, event: String, updates: Int, statuses: Int, ignored: Int,
@@ -124,6 +165,17 @@ public struct RecordedStatus: Sendable {
     public init(endpointID: UniqueID, status: StatusUpdate) {
         self.endpointID = endpointID
         self.status = status
+    }
+}
+
+/// How a session of a session server fares.
+public struct RecordedSession: Sendable {
+    public var endpointID: UniqueID
+    public var update: SessionUpdate
+
+    public init(endpointID: UniqueID, update: SessionUpdate) {
+        self.endpointID = endpointID
+        self.update = update
     }
 }
 
@@ -208,6 +260,11 @@ public struct RecordOutcome: Sendable {
     /// People seen for the first time, and contradictions found between identities.
     public var peopleResolved = 0
     public var identityConflicts = 0
+    /// Identities were learnt or changed that routes go by: a table in memory from before the commit does not know.
+    public var isIdentityNews = false
+    /// The batch, with all its steps, had been committed before, and we had not heard of it: nothing was written now,
+    /// and `counts` holds every verdict of its webhooks, also those that are decided without the database.
+    public var wasCommittedBefore = false
 
     public init(counts: VerdictCounts) { self.counts = counts }
 }
@@ -220,9 +277,14 @@ public enum RecorderError: Error, Sendable {
     case unavailable(String)
 }
 
-/// Facts about a sender's threads that the routing table does not hold. One query a batch.
+/// Facts about senders that the routing table does not hold, or not yet. In the transaction that the recorder has open,
+/// if it has one.
 public protocol ConversationLookup: Sendable {
+    /// The sender's threads, and the one of the quoted message if it is the sender's.
     func threads(for questions: [ThreadQuestion]) async throws(RecorderError) -> [[ThreadReference]]
+
+    /// All leases that may be the sender's as the database knows it now, whatever their standing.
+    func routes(for questions: [ThreadQuestion]) async throws(RecorderError) -> [[Route]]
 }
 
 /// Asked for a message that quotes another, or whose sender has not exactly one running lease.

@@ -17,9 +17,9 @@ struct IdentityIndex: Sendable {
 
     /// What is known of a phone number.
     struct PhoneFacts: Sendable {
-        /// Of the person who has the number now.
+        /// Of the person who has the number now; to the number itself where somebody has left it.
         var links: [Link] = []
-        /// Who has left the number, and when.
+        /// Who has left the number, and when: every time.
         var departures: [(personID: UniqueID, at: Timestamp)] = []
     }
 

@@ -19,38 +19,38 @@ struct Reach: Hashable, Sendable {
 }
 
 extension IdentityIndex {
-    /// Every key whose leases may be this sender's, each reach once.
+    /// Every key whose leases may be this sender's, each reach once. `gateway.sender_reach` says the same, and knows more:
+    /// a number whose holder shows another account id, or is in conflict with it, leads no further than to itself.
     func forEachReach(phone: PhoneKey?, account: AccountIdentity?, phoneScope: String, _ body: (Reach) -> Void) {
-        let links = account.map(links(of:)) ?? []
+        let accountLinks = account.map(links(of:)) ?? []
         let facts = phone.flatMap { self.facts(of: $0, scope: phoneScope) }
-        if facts == nil, links.isEmpty {
+        if facts == nil, accountLinks.isEmpty {
             // Nearly every sender: a number, and nothing beyond it.
             if let phone { body(Reach(key: phone)) }
             return
         }
+        var links = accountLinks
+        links.append(contentsOf: facts?.links ?? [])
+        if let phone {
+            let others = facts?.departures.filter { departure in !links.contains { $0.personID == departure.personID } }
+            body(Reach(key: phone, learntFrom: others?.map(\.at).max()))
+        }
         var seen: [Reach] = []
-        func visit(_ reach: Reach) {
-            guard !seen.contains(reach) else { return }
+        for link in links where link.key != phone {
+            let reach = reach(link, phoneScope: phoneScope)
+            guard !seen.contains(reach) else { continue }
             seen.append(reach)
             body(reach)
         }
-        if let phone {
-            visit(reach(phone, heldBy: facts?.links.first?.personID, facts: facts))
-            for link in facts?.links ?? [] { visit(reach(link, phoneScope: phoneScope)) }
-        }
-        for link in links { visit(reach(link, phoneScope: phoneScope)) }
     }
 
     private func reach(_ link: Link, phoneScope: String) -> Reach {
-        let facts = facts(of: link.key, scope: phoneScope)
-        let hasReturned = facts?.links.contains { $0.personID == link.personID } ?? false
-        let left = facts?.departures.filter { $0.personID == link.personID }.map(\.at).max()
-        if let left, !hasReturned { return Reach(key: link.key, learntBefore: left) }
-        return reach(link.key, heldBy: link.personID, facts: facts)
-    }
-
-    /// The number's own side: what was learnt since the last other person left it.
-    private func reach(_ key: PhoneKey, heldBy person: UniqueID?, facts: PhoneFacts?) -> Reach {
-        Reach(key: key, learntFrom: facts?.departures.filter { $0.personID != person }.map(\.at).max())
+        guard let facts = facts(of: link.key, scope: phoneScope) else { return Reach(key: link.key) }
+        let isHolder = facts.links.contains { $0.personID == link.personID }
+        let left = isHolder ? nil : facts.departures.filter { $0.personID == link.personID }.map(\.at).max()
+        let before = facts.departures.filter { departure in
+            departure.personID != link.personID && left.map { departure.at <= $0 } ?? true
+        }
+        return Reach(key: link.key, learntFrom: before.map(\.at).max(), learntBefore: left)
     }
 }

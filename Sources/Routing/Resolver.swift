@@ -46,22 +46,17 @@ public struct Resolver: Sendable {
         return firstPass(candidates, message, at: endpoint)
     }
 
-    /// The same with the leases the database has now for this sender, after the commit found the table out of date.
-    ///
-    /// Leases under keys that the table links to the sender are sieved as always; about other keys the database knows
-    /// better.
+    /// The same with all leases the database has for this sender.
     public func firstPass(_ message: InboundMessage, at endpoint: Endpoint, withRoutes routes: [Route]) -> FirstPass {
-        var reaches: [PhoneKey: [Reach]] = [:]
-        table.identities.forEachReach(
-            phone: message.sender.phone?.key, account: message.sender.account(at: endpoint),
-            phoneScope: endpoint.phoneScope
-        ) { reaches[$0.key, default: []].append($0) }
-        let admitted = routes.filter { route in
-            endpoint.admits(landlord: route.landlordID)
-                && reaches[route.key].map { $0.contains { $0.includes(route.learntAt) } } ?? true
-        }
-        let candidates = CandidateList(of: admitted, today: today, graceDays: table.settings.leaseGraceDays)
-        return firstPass(candidates, message, at: endpoint)
+        firstPass(pending(at: endpoint, withRoutes: routes).candidates, message, at: endpoint)
+    }
+
+    /// What is left to decide when the database told the sender's leases.
+    public func pending(at endpoint: Endpoint, withRoutes routes: [Route]) -> Pending {
+        let admitted = routes.lazy.filter { endpoint.admits(landlord: $0.landlordID) }
+        return Pending(
+            candidates: CandidateList(of: admitted, today: today, graceDays: table.settings.leaseGraceDays),
+            endpoint: endpoint)
     }
 
     private func firstPass(_ candidates: CandidateList, _ message: InboundMessage, at endpoint: Endpoint) -> FirstPass {

@@ -52,7 +52,8 @@ extension RoutingTable {
     ) -> RouteExplanation.Outcome {
         guard endpoint.admits(landlord: route.landlordID) else { return .otherOwner }
         guard reaches.contains(where: { $0.includes(route.learntAt) }) else {
-            return reaches.contains { $0.learntFrom != nil } ? .formerHolder : .nextHolder
+            let isFormer = reaches.contains { $0.learntFrom.map { route.learntAt < $0 } ?? false }
+            return isFormer ? .formerHolder : .nextHolder
         }
         let standing = route.standing(on: today, graceDays: settings.leaseGraceDays)
         switch standing {

@@ -80,7 +80,8 @@ public struct IdentityLink: Hashable, Sendable {
     /// For a phone, its key as digits.
     public var value: String
     public var personID: UniqueID
-    /// Routes filed under this key are this identity's, too.
+    /// Routes filed under this key are this identity's, too. A phone's own key tells who has the number now, where
+    /// somebody has left it.
     public var routeKey: PhoneKey?
     /// For a number its person has left: routes learnt before this moment are not its next holder's.
     public var movedAt: Timestamp?

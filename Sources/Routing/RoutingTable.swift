@@ -66,6 +66,15 @@ public final class RoutingTable: Sendable {
         return list
     }
 
+    /// Whether the account is known to have this number now: seeing the two together teaches nothing.
+    public func knows(_ account: AccountIdentity, has phone: PhoneKey, at endpoint: Endpoint) -> Bool {
+        let links = identities.links(of: account)
+        guard let link = links.first(where: { $0.key == phone }) else { return false }
+        guard let facts = identities.facts(of: phone, scope: endpoint.phoneScope), !facts.departures.isEmpty
+        else { return true }
+        return facts.links.contains { $0.personID == link.personID }
+    }
+
     /// How many leases are filed under a key, of whatever standing.
     public func routeCount(of key: PhoneKey) -> Int {
         if !changedRoutes.isEmpty, let changed = changedRoutes[key] { return changed.count }

@@ -21,6 +21,9 @@ package final class IntakeDatabase: Recorder, ConversationLookup {
     /// What a batch's data is refused for: its SQLSTATE.
     private let refusal: @Sendable (RecordBatch) -> String?
     private let threads: @Sendable (ThreadQuestion) throws(RecorderError) -> [ThreadReference]
+    private let routes: @Sendable (ThreadQuestion, IntakeRecords) throws(RecorderError) -> [Route]
+    /// The steps of a transaction that is open.
+    private let steps = Watched<[RecordBatch]>([])
 
     /// - Parameters:
     ///   - fault: asked at each call.
@@ -28,13 +31,17 @@ package final class IntakeDatabase: Recorder, ConversationLookup {
     package init(
         turnstile: IntakeTurnstile, fault: @escaping @Sendable (IntakeTurnstile.Call) -> Fault? = { _ in nil },
         refusal: @escaping @Sendable (RecordBatch) -> String? = { _ in nil },
-        threads: @escaping @Sendable (ThreadQuestion) throws(RecorderError) -> [ThreadReference] = { _ in [] }
+        threads: @escaping @Sendable (ThreadQuestion) throws(RecorderError) -> [ThreadReference] = { _ in [] },
+        routes: @escaping @Sendable (ThreadQuestion, IntakeRecords) throws(RecorderError) -> [Route] = {
+            question, records in records.routes(of: question)
+        }
     ) {
         self.contents = Watched(IntakeRecords())
         self.turnstile = turnstile
         self.fault = fault
         self.refusal = refusal
         self.threads = threads
+        self.routes = routes
     }
 
     /// All that is recorded. A test takes it as a backup, brings it back, and looks into it.
@@ -58,18 +65,37 @@ package final class IntakeDatabase: Recorder, ConversationLookup {
     package func record(_ batch: RecordBatch) async throws(RecorderError) -> RecordResult {
         let fault = try await enter(batch.isRehearsal ? .rehearse : .record)
         if case .stale(let routes) = fault { return .staleRoutes(routes) }
+        if batch.phase != .continues, batch.phase != .closes { await abandon() }
+        let earlier = steps.value
+        if earlier.isEmpty, batch.phase == .continues || batch.phase == .closes { throw Self.outage }
         let result = contents.change { [refusal] records -> Result<RecordResult, RecorderError> in
-            if let stopped = records.check(batch) { return .success(stopped) }
-            if let sqlState = refusal(batch) ?? records.violation(batch) {
+            var working = records
+            for step in earlier { _ = working.commit(step) }
+            if let stopped = working.check(batch) { return .success(stopped) }
+            if let sqlState = refusal(batch) ?? working.violation(batch) {
                 return .failure(.dataRejected(sqlState: sqlState, detail: "refused by the test"))
             }
-            if batch.isRehearsal { return .success(.recorded(RecordOutcome(counts: VerdictCounts()))) }
-            return .success(records.commit(batch))
+            let outcome = working.commit(batch)
+            if !batch.isRehearsal, batch.phase == .whole || batch.phase == .closes { records = working }
+            return .success(outcome)
         }
-        if !batch.isRehearsal, case .success(.recorded) = result { turnstile.note(.init(.record, batch.upTo)) }
-        if case .answerLost = fault, case .success = result { throw Self.outage }
+        switch result {
+        case .success(.recorded) where batch.phase == .opens || batch.phase == .continues:
+            steps.change { $0.append(batch) }
+        case .success(.staleRoutes): break
+        default: await abandon()
+        }
+        if !batch.isRehearsal, batch.phase == .whole || batch.phase == .closes, case .success(.recorded) = result {
+            turnstile.note(.init(.record, batch.upTo))
+        }
+        if case .answerLost = fault, case .success = result {
+            await abandon()
+            throw Self.outage
+        }
         return try result.get()
     }
+
+    package func abandon() async { steps.change { $0 = [] } }
 
     package func redriveRequests(limit: Int) async throws(RecorderError) -> [RedriveRequest] {
         _ = try await enter(.redriveRequests)
@@ -80,6 +106,15 @@ package final class IntakeDatabase: Recorder, ConversationLookup {
         _ = try await enter(.threads)
         var answers: [[ThreadReference]] = []
         for question in questions { answers.append(try threads(question)) }
+        return answers
+    }
+
+    package func routes(for questions: [ThreadQuestion]) async throws(RecorderError) -> [[Route]] {
+        _ = try await enter(.routes)
+        var working = contents.value
+        for step in steps.value { _ = working.commit(step) }
+        var answers: [[Route]] = []
+        for question in questions { answers.append(try routes(question, working)) }
         return answers
     }
 

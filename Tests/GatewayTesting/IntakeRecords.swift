@@ -66,6 +66,9 @@ package struct IntakeRecords: Sendable {
     package var order: [String] = []
     /// Statuses as they were applied, repeats among them.
     package var statuses: [StatusUpdate] = []
+    package var sessions: [SessionUpdate] = []
+    /// What was announced, in the order in which it was applied.
+    package var identityChanges: [IdentityChange] = []
     package var parked: [ParkedKey: Parked] = [:]
     package var commits: [Commit] = []
     /// Landlords whose messages go no further.
@@ -105,7 +108,15 @@ package struct IntakeRecords: Sendable {
     func check(_ batch: RecordBatch) -> RecordResult? {
         guard let checkpoint = checkpoints[batch.journal] else { return .fenced(nil) }
         let isDone = !batch.isRehearsal && batch.upTo > batch.after && commits.last == Commit(batch)
-        if isDone, let lastOutcome { return .recorded(lastOutcome) }
+        if isDone, var lastOutcome {
+            lastOutcome.wasCommittedBefore = true
+            lastOutcome.counts = VerdictCounts()
+            for webhook in batch.webhooks {
+                lastOutcome.counts += webhooks[Place(journal: batch.journal, position: webhook.position)]?.counts
+                    ?? VerdictCounts()
+            }
+            return .recorded(lastOutcome)
+        }
         guard checkpoint.position == batch.after, checkpoint.owner == batch.owner else {
             return .fenced(Checkpoint(journal: batch.journal, position: checkpoint.position, wasKnown: true))
         }
@@ -113,6 +124,11 @@ package struct IntakeRecords: Sendable {
             staleRoutes(of: batch.messages[index]).map { StaleRoute(message: index, routes: $0) }
         }
         return stale.isEmpty ? nil : .staleRoutes(stale)
+    }
+
+    /// Leases filed under the number a sender shows.
+    package func routes(of question: ThreadQuestion) -> [Route] {
+        leases?.filter { $0.key == question.phone } ?? []
     }
 
     private func staleRoutes(of recorded: RecordedMessage) -> [Route]? {
@@ -125,9 +141,10 @@ package struct IntakeRecords: Sendable {
 
     /// The check that a webhook's verdicts add up.
     func violation(_ batch: RecordBatch) -> String? {
+        guard batch.phase == .whole || batch.phase == .closes else { return nil }
         let messages = Dictionary(grouping: batch.messages, by: \.position)
         let holds = batch.webhooks.allSatisfy { webhook in
-            let decided = webhook.statuses + webhook.ignored + webhook.parked
+            let decided = webhook.statuses + webhook.ignored + webhook.parked + webhook.earlier.total
             return webhook.updates == decided + messages[webhook.position, default: []].count
         }
         return holds ? nil : "23514"
@@ -136,14 +153,24 @@ package struct IntakeRecords: Sendable {
     mutating func commit(_ batch: RecordBatch) -> RecordResult {
         var verdicts: [JournalPosition: VerdictCounts] = [:]
         var outcome = RecordOutcome(counts: VerdictCounts())
+        for change in batch.identityChanges
+        where messages[MessageKey(endpoint: change.endpoint.id, id: change.messageID)] == nil {
+            identityChanges.append(change.change)
+            outcome.isIdentityNews = true
+        }
         for message in batch.messages {
             let verdict = add(message)
             verdicts[message.position, default: VerdictCounts()][verdict] += 1
             outcome.counts[verdict] += 1
         }
         statuses += batch.statuses.map(\.status)
-        for webhook in batch.webhooks { add(webhook, verdicts[webhook.position] ?? VerdictCounts(), batch.journal) }
+        sessions += batch.sessions.map(\.update)
+        let isLast = batch.phase == .whole || batch.phase == .closes
+        for webhook in batch.webhooks where isLast {
+            add(webhook, verdicts[webhook.position] ?? VerdictCounts(), batch.journal)
+        }
         settle(batch, verdicts)
+        guard isLast else { return .recorded(outcome) }
         checkpoints[batch.journal]?.position = batch.upTo
         commits.append(Commit(batch))
         lastOutcome = outcome
@@ -167,6 +194,7 @@ package struct IntakeRecords: Sendable {
         let place = Place(journal: journal, position: webhook.position)
         guard webhooks[place] == nil else { return }
         var counts = decided
+        counts += webhook.earlier
         counts.status += webhook.statuses
         counts.ignored += webhook.ignored
         counts.parked += webhook.parked
@@ -187,7 +215,7 @@ package struct IntakeRecords: Sendable {
             if isParkedAgain { continue }
             parked[key] = nil
             var counts = verdicts[row.place.position] ?? VerdictCounts()
-            counts.status += batch.statuses.count
+            counts.status += batch.statuses.count + batch.sessions.count
             counts.ignored += counts.total == 0 ? 1 : 0
             counts.parked -= 1
             webhooks[row.place]?.counts += counts

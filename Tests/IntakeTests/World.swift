@@ -29,7 +29,8 @@ struct World: Sendable {
     init(
         refusal: @escaping @Sendable (RecordBatch) -> String? = { _ in nil },
         chaos: @escaping @Sendable (Call) -> IntakeDatabase.Fault? = { _ in nil },
-        journalChaos: @escaping @Sendable (Call) -> Bool = { _ in false }
+        journalChaos: @escaping @Sendable (Call) -> Bool = { _ in false },
+        routes: @escaping @Sendable (ThreadQuestion, IntakeRecords) -> [Route] = { $1.routes(of: $0) }
     ) {
         limits.batchEntriesMax = 10
         journal = IntakeJournal(
@@ -59,7 +60,7 @@ struct World: Sendable {
                     throw .dataRejected(sqlState: state, detail: "refused by the test")
                 }
                 return [thread(landlord: 1, isQuoted: true)]
-            })
+            }, routes: routes)
         database.change { $0.withheld = [uid(3)] }
     }
 

@@ -160,6 +160,30 @@ import Testing
         #expect(table.candidates(phone: nil, account: "US.7").candidates.count == 2)
     }
 
+    @Test("of a number three people had one after the other, each has the leases of their own time")
+    func everyDepartureCounts() {
+        let identities = [
+            departure(of: 7, from: .ann, at: moved), departure(of: 8, from: .ann, at: moved + 10),
+            departure(of: 7, from: .ann, at: moved + 20),
+            link(account: "US.7", person: 7, to: .ann), link(account: "US.8", person: 8, to: .ann),
+        ]
+        let leases = [
+            makeLease(1, landlord: 1, learntAt: moved - 1), makeLease(2, landlord: 2, learntAt: moved + 1),
+            makeLease(3, landlord: 3, learntAt: moved + 11), makeLease(4, landlord: 4, learntAt: moved + 21),
+        ]
+        let table = makeTable(leases, identities: identities)
+        #expect(table.candidates(phone: nil, account: "US.7").candidates.map(\.leaseID) == [uid(3)])
+        #expect(table.candidates(phone: nil, account: "US.8").candidates.map(\.leaseID) == [uid(2)])
+        #expect(table.candidates(phone: .ann).candidates.map(\.leaseID) == [uid(4)])
+    }
+
+    @Test("somebody who came back to a number, and has no other, has what was theirs before")
+    func returnedWithoutAnother() {
+        let identities = [departure(of: 7, from: .ann, at: moved), link(phone: .ann, person: 7, to: .ann)]
+        let table = makeTable([makeLease(1, learntAt: moved - 1)], identities: identities)
+        #expect(table.candidates(phone: .ann).only?.leaseID == uid(1))
+    }
+
     @Test("a number left on a landlord's own endpoint says nothing about the shared one")
     func scopesAreApart() {
         var elsewhere = departure(of: 7, from: .ann, at: moved)

@@ -13,19 +13,20 @@ private struct NaiveWorld {
         let links = identities.filter {
             account == AccountIdentity(kind: $0.kind, scope: $0.scope, value: $0.value) && $0.routeKey != nil
         }
+        let senders = Set((own + links).map(\.personID))
         return routes.filter { route in
             guard endpoint.ownerID == nil || endpoint.ownerID == route.landlordID else { return false }
-            if route.key == phone, isHolders(route, person: own.first?.personID, endpoint) { return true }
+            if route.key == phone { return isSince(route, departures(from: route.key, endpoint, of: { !senders.contains($0) })) }
             return (own + links).contains { link in
                 guard link.routeKey == route.key else { return false }
-                let left = departures(from: route.key, endpoint).filter { $0.personID == link.personID }.compactMap(
-                    \.movedAt
-                ).max()
+                let others = departures(from: route.key, endpoint, of: { $0 != link.personID })
                 let isBack = identities.contains {
                     isPhone($0, route.key, endpoint) && $0.routeKey != nil && $0.personID == link.personID
                 }
-                if let left, !isBack { return route.learntAt < left }
-                return isHolders(route, person: link.personID, endpoint)
+                guard !isBack, let left = departures(from: route.key, endpoint, of: { $0 == link.personID }).max() else {
+                    return isSince(route, others)
+                }
+                return route.learntAt < left && isSince(route, others.filter { $0 <= left })
             }
         }
     }
@@ -34,14 +35,14 @@ private struct NaiveWorld {
         row.kind == .phone && row.scope == endpoint.phoneScope && row.value == "\(key.value)"
     }
 
-    private func departures(from key: PhoneKey, _ endpoint: Endpoint) -> [IdentityLink] {
-        identities.filter { isPhone($0, key, endpoint) && $0.movedAt != nil }
+    private func departures(
+        from key: PhoneKey, _ endpoint: Endpoint, of isWho: (UniqueID) -> Bool
+    ) -> [Timestamp] {
+        identities.filter { isPhone($0, key, endpoint) && isWho($0.personID) }.compactMap(\.movedAt)
     }
 
-    private func isHolders(_ route: Route, person: UniqueID?, _ endpoint: Endpoint) -> Bool {
-        departures(from: route.key, endpoint).allSatisfy {
-            $0.personID == person || $0.movedAt.map { route.learntAt >= $0 } ?? true
-        }
+    private func isSince(_ route: Route, _ departures: [Timestamp]) -> Bool {
+        departures.allSatisfy { route.learntAt >= $0 }
     }
 
     func candidates(of phone: PhoneKey?, account: AccountIdentity?, at endpoint: Endpoint) -> [Candidate] {

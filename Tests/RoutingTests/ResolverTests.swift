@@ -181,16 +181,6 @@ func makeMessage(
         }
         #expect(resolver.decide(pending, threads: []) == .unclaimed)
     }
-
-    @Test("the database's leases are sieved as the table's are, unless the table does not know their key")
-    func sievesFreshLeases() {
-        let table = makeTable([], identities: [departure(of: 7, from: .ann, at: 100)])
-        let resolver = Resolver(table: table, today: today)
-        let routes = [makeLease(1, learntAt: 99), makeLease(2, key: .bob, landlord: 2, learntAt: 99)]
-        #expect(
-            resolver.firstPass(makeMessage(), at: .shared, withRoutes: routes)
-                == .decided(.lease(Candidate(routes[1]), rung: .onlyCandidate)))
-    }
 }
 
 @Suite struct RouteExplanationTests {

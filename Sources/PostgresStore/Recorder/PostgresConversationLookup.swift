@@ -3,7 +3,8 @@ import Messaging
 import PostgresClient
 package import Routing
 
-/// Answers a batch's questions about threads with one query, on the recorder's connection: intake asks, then records.
+/// Answers a batch's questions about threads and leases with one query each, on the recorder's connection: intake asks,
+/// then records; or it asks between two steps, and sees the ones before.
 package struct PostgresConversationLookup: ConversationLookup {
     private let session: RecorderSession
 
@@ -16,6 +17,13 @@ package struct PostgresConversationLookup: ConversationLookup {
             var answers = [[ThreadReference]](repeating: [], count: questions.count)
             for row in rows { answers[Int(try row.int32(0))].append(try Self.thread(row)) }
             return answers
+        }
+    }
+
+    package func routes(for questions: [ThreadQuestion]) async throws(RecorderError) -> [[Route]] {
+        guard !questions.isEmpty else { return [] }
+        return try await RecorderError.mapping { () async throws(PostgresError) in
+            try await SenderRoutes.of(questions, on: session.open())
         }
     }
 

@@ -4,7 +4,7 @@ import Messaging
 import PostgresClient
 import Routing
 
-/// Records batches with one statement over one connection.
+/// Records batches with one statement over one connection, or in steps in one transaction of it.
 ///
 /// A commit whose answer was lost is found out by the fence: the same batch again finds the checkpoint where it would
 /// have put it, under the same owner, and counts as recorded.
@@ -20,7 +20,7 @@ package struct PostgresRecorder: Recorder {
 
     package func claim(_ journal: JournalIdentity) async throws(RecorderError) -> Checkpoint {
         try await RecorderError.mapping { () async throws(PostgresError) in
-            let connection = try await session.open()
+            let connection = try await session.openIdle()
             let row = try await connection.query(
                 Self.claimStatement, [.id(journal.id), .id(journal.owner), PostgresValue(host) { .text($0) }]
             ).one()
@@ -31,23 +31,23 @@ package struct PostgresRecorder: Recorder {
 
     package func record(_ batch: RecordBatch) async throws(RecorderError) -> RecordResult {
         try await RecorderError.mapping { () async throws(PostgresError) in
-            let connection = try await session.open()
+            guard batch.phase == .whole else { return try await recordStep(batch) }
+            let connection = try await session.openIdle()
             let values = RecordBatchParameters(batch).values
             let row =
                 batch.isRehearsal
                 ? try await connection.rehearse(Self.recordStatement, values).one()
                 : try await connection.query(Self.recordStatement, values).one()
             if try row.int32(0) == 1 { return .recorded(try Self.outcome(row)) }
-            if let stale = try row.nullableText(1) {
-                return .staleRoutes(try await routes(of: stale.split(separator: ",").compactMap { Int($0) }, in: batch))
-            }
-            return try await refused(batch)
+            return try await refused(batch, row)
         }
     }
 
+    package func abandon() async { await session.abandon() }
+
     package func redriveRequests(limit: Int) async throws(RecorderError) -> [RedriveRequest] {
         try await RecorderError.mapping { () async throws(PostgresError) in
-            let connection = try await session.open()
+            let connection = try await session.openIdle()
             _ = try await connection.query(Self.markStatement, [])
             let rows = try await connection.query(
                 Self.redriveStatement, [.int32(Int32(clamping: limit)), .int64(Self.redriveBytesMax)])
@@ -57,6 +57,73 @@ package struct PostgresRecorder: Recorder {
 
     /// Bytes of bodies handed over at once; one always comes.
     private static let redriveBytesMax: Int64 = 16 << 20
+}
+
+// MARK: Steps
+
+extension PostgresRecorder {
+    /// A step of a transaction that spans several calls, on the session's one connection.
+    private func recordStep(_ batch: RecordBatch) async throws(PostgresError) -> RecordResult {
+        let connection = batch.phase == .opens ? try await session.openIdle() : try await session.open()
+        if batch.phase == .opens { try await connection.begin() }
+        guard connection.phase == .inTransaction else {
+            throw PostgresError(.connectionLost, "the connection broke, and the earlier steps of a webhook are undone")
+        }
+        do throws(PostgresError) {
+            let result = try await writeStep(batch, on: connection)
+            switch result {
+            case .recorded where batch.phase == .closes && !batch.isRehearsal: try await connection.commit()
+            case .recorded where batch.phase != .closes, .staleRoutes: break
+            case .recorded, .fenced: await connection.rollback()
+            }
+            return result
+        } catch {
+            await connection.rollback()
+            throw error
+        }
+    }
+
+    private func writeStep(
+        _ batch: RecordBatch, on connection: PostgresConnection
+    ) async throws(PostgresError) -> RecordResult {
+        var applied = 0
+        if !batch.identityChanges.isEmpty || batch.isEmptyStep {
+            let row = try await connection.query(
+                Self.changesStatement, IdentityChangeColumns(batch.identityChanges).values + batch.fenceValues
+            ).one()
+            guard try row.int32(0) == 1 else { return try await refused(batch) }
+            applied = Int(try row.int32(1))
+        }
+        var outcome = RecordOutcome(counts: VerdictCounts())
+        if !batch.isEmptyStep {
+            let row = try await connection.query(Self.recordStatement, RecordBatchParameters(batch).values).one()
+            guard try row.int32(0) == 1 else { return try await refused(batch, row) }
+            outcome = try Self.outcome(row)
+        }
+        outcome.isIdentityNews = outcome.isIdentityNews || applied > 0
+        return .recorded(outcome)
+    }
+
+    /// The fence of a step that writes nothing else; the lock it takes holds the journal until the last one.
+    private static let changesStatement = PostgresStatement(
+        name: "change_identities",
+        sql: """
+            WITH fence AS (
+              UPDATE gateway.journal_checkpoints SET updated_at = now()
+               WHERE journal_id = $9::integer AND position = $11::bigint AND owner = $10::uuid RETURNING 1)
+            SELECT (SELECT count(*) FROM fence)::integer, coalesce((
+              SELECT gateway.change_identities($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+                       $7::bigint[], $8::timestamptz[]) FROM fence), 0)
+            """)
+}
+
+extension RecordBatch {
+    /// A step that announces changes, or opens the transaction, and no more.
+    fileprivate var isEmptyStep: Bool {
+        phase != .closes && messages.isEmpty && statuses.isEmpty && sessions.isEmpty && parked.isEmpty
+    }
+
+    fileprivate var fenceValues: [PostgresValue] { [.int32(journal), .id(owner), .int64(after.value)] }
 }
 
 // MARK: What the statement's row means
@@ -72,7 +139,22 @@ extension PostgresRecorder {
         var outcome = RecordOutcome(counts: counts)
         outcome.peopleResolved = Int(try row.int32(12))
         outcome.identityConflicts = Int(try row.int32(13))
+        outcome.isIdentityNews = try row.bool(15)
         return outcome
+    }
+
+    /// Nothing was written; the statement's row says whether routes are to blame.
+    private func refused(_ batch: RecordBatch, _ row: PostgresRow) async throws(PostgresError) -> RecordResult {
+        guard let stale = try row.nullableText(1) else { return try await refused(batch) }
+        let messages = stale.split(separator: ",").compactMap { Int($0) }
+        let questions = messages.map { index in
+            let recorded = batch.messages[index]
+            return ThreadQuestion(
+                endpoint: recorded.endpoint, phone: recorded.message.sender.phone?.key,
+                accountID: recorded.message.sender.accountID, quotedMessageID: nil)
+        }
+        let routes = try await SenderRoutes.of(questions, on: session.open())
+        return .staleRoutes(zip(messages, routes).map { StaleRoute(message: $0, routes: $1) })
     }
 
     /// Nothing was written, and no route is to blame: our own earlier commit, or somebody else's journal.
@@ -103,35 +185,13 @@ extension PostgresRecorder {
         counts.held = Int(try row.int64(2))
         counts.unclaimed = Int(try row.int64(3))
         counts.duplicate = Int(try row.int64(4))
-        return RecordOutcome(counts: counts)
-    }
-
-    /// What the senders of these messages can be routed by now.
-    private func routes(of messages: [Int], in batch: RecordBatch) async throws(PostgresError) -> [StaleRoute] {
-        var number = PostgresArrayBuilder(.int4)
-        var endpoint = PostgresArrayBuilder(.uuid)
-        var phoneKey = PostgresArrayBuilder(.int8)
-        var account = PostgresArrayBuilder(.text)
-        for index in messages {
-            let recorded = batch.messages[index]
-            number.append(int32: Int32(index))
-            endpoint.append(id: recorded.endpoint.id)
-            phoneKey.append(int64: recorded.message.sender.phone.map { Int64(clamping: $0.key.value) })
-            account.append(text: recorded.message.sender.accountID)
-        }
-        let rows = try await session.open().query(
-            Self.routesStatement, [number.value, endpoint.value, phoneKey.value, account.value])
-        var found: [Int: [Route]] = [:]
-        for row in rows { found[Int(try row.int32(0)), default: []].append(try Self.route(row)) }
-        return messages.map { StaleRoute(message: $0, routes: found[$0] ?? []) }
-    }
-
-    private static func route(_ row: PostgresRow) throws(PostgresError) -> Route {
-        Route(
-            key: PhoneKey(folded: UInt64(clamping: try row.int64(1))), landlordID: try row.id(2),
-            tenantID: try row.id(3),
-            leaseID: try row.id(4), propertyID: try row.nullableID(5), validFrom: try row.nullableDay(6),
-            validUntil: try row.nullableDay(7), isActive: try row.bool(8), learntAt: try row.time(9))
+        counts.status = Int(try row.int64(5))
+        counts.ignored = Int(try row.int64(6))
+        counts.parked = Int(try row.int64(7))
+        var outcome = RecordOutcome(counts: counts)
+        outcome.wasCommittedBefore = true
+        outcome.isIdentityNews = true
+        return outcome
     }
 
     private static func request(_ row: PostgresRow) throws(PostgresError) -> RedriveRequest {
@@ -161,18 +221,11 @@ extension PostgresRecorder {
         name: "batch_verdicts",
         sql: """
             SELECT coalesce(sum(routed), 0), coalesce(sum(withheld), 0), coalesce(sum(held), 0),
-                   coalesce(sum(unclaimed), 0), coalesce(sum(duplicate), 0)
+                   coalesce(sum(unclaimed), 0), coalesce(sum(duplicate), 0), coalesce(sum(status_applied), 0),
+                   coalesce(sum(ignored), 0), coalesce(sum(parked), 0)
               FROM gateway.webhook_log
              WHERE journal_id = $1::integer AND journal_pos > $2::bigint AND journal_pos <= $3::bigint
                AND received_at BETWEEN $4::timestamptz AND $5::timestamptz
-            """)
-
-    private static let routesStatement = PostgresStatement(
-        name: "sender_routes",
-        sql: """
-            SELECT n, phone_key, landlord_id, tenant_id, lease_id, property_id, valid_from, valid_until, is_active,
-                   learnt_at
-              FROM gateway.sender_routes($1::integer[], $2::uuid[], $3::bigint[], $4::text[])
             """)
 
     private static let markStatement = PostgresStatement(

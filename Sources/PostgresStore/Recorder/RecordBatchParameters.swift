@@ -4,7 +4,7 @@ import Messaging
 import PostgresClient
 import Routing
 
-/// A batch as the parameters of `record_batch.sql`, `$1` to `$54`.
+/// A batch as the parameters of `record_batch.sql`, `$1` to `$64`.
 struct RecordBatchParameters {
     let values: [PostgresValue]
 
@@ -13,11 +13,34 @@ struct RecordBatchParameters {
         var redriven = PostgresArrayBuilder(.int8)
         for id in batch.redriven { redriven.append(int64: id) }
         values =
-            MessageColumns(batch).values + WebhookColumns(batch.webhooks).values + StatusColumns(batch.statuses).values
+            MessageColumns(batch).values + WebhookColumns(batch.writtenWebhooks).values + StatusColumns(batch.statuses).values
             + parked.values + [
                 redriven.value, .int32(batch.journal), .id(batch.owner), .int64(batch.after.value),
-                .int64(batch.upTo.value),
-            ]
+                .int64(batch.endOfStep.value), Self.earlierVerdicts(batch),
+            ] + SessionColumns(batch.sessions).values + FileColumns(batch.messages).values
+    }
+
+    /// `$55`, `NULL` but for the last step of a webhook.
+    private static func earlierVerdicts(_ batch: RecordBatch) -> PostgresValue {
+        guard batch.phase == .closes, let earlier = batch.webhooks.first?.earlier else { return .null }
+        var array = PostgresArrayBuilder(.int4)
+        for verdict in [Verdict.routed, .withheld, .held, .unclaimed, .duplicate] {
+            array.append(int32: Int32(clamping: earlier[verdict]))
+        }
+        return array.value
+    }
+}
+
+extension RecordBatch {
+    /// A step before the last one leaves the webhook to it.
+    fileprivate var writtenWebhooks: [RecordedWebhook] { phase == .whole || phase == .closes ? webhooks : [] }
+
+    /// Where the checkpoint stands after this step: it moves with the last one.
+    fileprivate var endOfStep: JournalPosition {
+        switch phase {
+        case .whole, .closes: upTo
+        case .opens, .continues: after
+        }
     }
 }
 
@@ -210,5 +233,82 @@ private struct ParkedColumns {
             position, index, receivedAt, source, reason, detail, endpointKind, endpointProviderID, body, bodies,
         ]
         values = columns.map(\.value)
+    }
+}
+
+/// `$56` to `$59`.
+private struct SessionColumns {
+    let values: [PostgresValue]
+
+    init(_ sessions: [RecordedSession]) {
+        var endpoint = PostgresArrayBuilder(.uuid)
+        var state = PostgresArrayBuilder(.text)
+        var at = PostgresArrayBuilder(.timestamptz)
+        var phone = PostgresArrayBuilder(.int8)
+        for session in sessions {
+            endpoint.append(id: session.endpointID)
+            state.append(text: session.update.state.rawValue)
+            at.append(time: session.update.at)
+            phone.append(int64: session.update.phone.map { Int64(clamping: $0.digits) })
+        }
+        values = [endpoint, state, at, phone].map(\.value)
+    }
+}
+
+/// `$60` to `$64`.
+private struct FileColumns {
+    let values: [PostgresValue]
+
+    init(_ messages: [RecordedMessage]) {
+        var message = PostgresArrayBuilder(.uuid)
+        var file = PostgresArrayBuilder(.text)
+        var type = PostgresArrayBuilder(.text)
+        var hash = PostgresArrayBuilder(.bytea)
+        var name = PostgresArrayBuilder(.text)
+        for recorded in messages {
+            guard let media = recorded.message.media else { continue }
+            message.append(id: recorded.id)
+            file.append(text: media.id)
+            type.append(text: media.mimeType)
+            hash.append(bytea: media.sha256.flatMap(SHA256Text.bytes))
+            name.append(text: media.fileName)
+        }
+        values = [message, file, type, hash, name].map(\.value)
+    }
+}
+
+/// The parameters of `gateway.change_identities`.
+struct IdentityChangeColumns {
+    let values: [PostgresValue]
+
+    init(_ changes: [RecordedIdentityChange]) {
+        var endpoint = PostgresArrayBuilder(.uuid)
+        var message = PostgresArrayBuilder(.text)
+        var kind = PostgresArrayBuilder(.text)
+        var scope = PostgresArrayBuilder(.text)
+        var old = PostgresArrayBuilder(.text)
+        var new = PostgresArrayBuilder(.text)
+        var dial = PostgresArrayBuilder(.int8)
+        var at = PostgresArrayBuilder(.timestamptz)
+        for recorded in changes {
+            endpoint.append(id: recorded.endpoint.id)
+            message.append(text: recorded.messageID)
+            at.append(time: recorded.at)
+            switch recorded.change {
+            case .phone(let from, let to):
+                kind.append(text: IdentityKind.phone.rawValue)
+                scope.append(text: recorded.endpoint.phoneScope)
+                old.append(text: String(from.key.value))
+                new.append(text: String(to.key.value))
+                dial.append(int64: Int64(clamping: to.digits))
+            case .account(let from, let to):
+                kind.append(text: recorded.endpoint.reference.kind.accountIDKind.rawValue)
+                scope.append(text: recorded.endpoint.accountIDScope)
+                old.append(text: from)
+                new.append(text: to)
+                dial.append(int64: nil)
+            }
+        }
+        values = [endpoint, message, kind, scope, old, new, dial, at].map(\.value)
     }
 }

@@ -25,6 +25,19 @@ package actor RecorderSession {
         return fresh
     }
 
+    /// The open connection, out of any transaction that somebody began and did not end.
+    func openIdle() async throws(PostgresError) -> PostgresConnection {
+        let connection = try await open()
+        guard connection.phase == .inTransaction else { return connection }
+        await connection.rollback()
+        return try await open()
+    }
+
+    /// Undoes the transaction that is open, if any.
+    func abandon() async {
+        if let connection, connection.phase == .inTransaction { await connection.rollback() }
+    }
+
     /// Closes it; the next call opens another.
     package func close() async {
         await connection?.close()

@@ -14,6 +14,9 @@
 --   $40 position  $41 index  $42 received at  $43 source  $44 reason  $45 detail  $46 endpoint kind
 --   $47 endpoint's provider id  $48 its body, counted from 1 in $49                     one row a parked update
 --   $50 parked updates this batch settles  $51 journal  $52 owner  $53 position believed  $54 new position
+--   $55 routed, withheld, held, unclaimed and duplicate of the earlier steps of the one webhook here, if it has any
+--   $56 endpoint  $57 state  $58 at  $59 phone                                          one row a session's state
+--   $60 message  $61 provider's id  $62 MIME type  $63 SHA-256  $64 file name           one row a file
 --
 -- Tables are looked up by LATERAL ... LIMIT 1: an index probe a row, whatever the planner thinks of their size. A join
 -- planned on a young table becomes a scan of the grown one, and a prepared statement is planned once.
@@ -26,12 +29,19 @@ WITH given AS MATERIALIZED (
          t.person_id AS thread_person, coalesce(t.tenant_id, u.tenant) AS tenant,
          coalesce(r.property_id, t.property_id, u.property) AS property,
          -- The commit decides. Dates are compared with a day to spare, for the decision was made a little earlier by
-         -- another clock; what is caught here is a lease that changed hands.
+         -- another clock; what is caught here is a lease, number or thread that changed hands. A number nobody ever
+         -- left, as nearly all are, takes one probe.
          CASE WHEN u.lease IS NOT NULL THEN
                 r.landlord_id = u.landlord AND r.phone_key = u.route_key
                 AND coalesce(r.valid_from <= greatest(u.sent_at, now())::date + 1, true)
                 AND coalesce(r.valid_until + s.grace >= least(u.sent_at, now())::date - 1, r.lease_status = 'active')
-              WHEN u.conversation IS NOT NULL THEN t.landlord_id = u.landlord
+                AND CASE WHEN u.route_key = u.pk AND NOT EXISTS (SELECT FROM gateway.identities x
+                                WHERE x.value = u.pk::text AND x.retired_reason = 'number_change') THEN true
+                         ELSE gateway.reaches_lease(e.phone_scope, u.pk, e.id_kind, e.id_scope, u.account, u.route_key,
+                                r.learnt_at) END
+              WHEN u.conversation IS NOT NULL THEN
+                t.landlord_id = u.landlord AND t.person_id = ANY (
+                  gateway.sender_people(e.phone_scope, u.pk, e.id_kind, e.id_scope, u.account))
               ELSE true END AS holds
     FROM (SELECT gateway.setting('lease_grace_days')::integer AS grace) s
    CROSS JOIN unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::uuid[],
@@ -114,21 +124,32 @@ msg AS (
                           WHERE x.landlord_id = c.landlord_id LIMIT 1) l ON true
      CROSS JOIN LATERAL (SELECT CASE WHEN c.id IS NOT NULL
                                      THEN gateway.withheld_status(c.status, l.whatsapp_enabled) END AS status) w
-  RETURNING id, sent_at, conversation_id, landlord_id, body, routing_status),
+  RETURNING id, sent_at, conversation_id, landlord_id, person_id, body, routing_status),
+files AS (
+  INSERT INTO gateway.media (message_id, message_sent_at, landlord_id, provider_media_id, mime_type, sha256, file_name)
+    SELECT m.id, m.sent_at, m.landlord_id, u.file, u.mime, u.hash, u.name
+      FROM unnest($60::uuid[], $61::text[], $62::text[], $63::bytea[], $64::text[]) AS u(id, file, mime, hash, name)
+      JOIN msg m ON m.id = u.id),
 forward AS (
   INSERT INTO gateway.outbox (kind, idempotency_key, order_key, landlord_id, message_id, message_sent_at, payload)
     SELECT 'landlord_forward', 'fwd:' || id, gateway.order_key('landlord_forward', conversation_id), landlord_id, id,
            sent_at, jsonb_build_object('text', body)
       FROM msg WHERE routing_status = 'delivered' AND (SELECT gateway.setting('forward_to_landlord')::boolean)),
-renumbered AS MATERIALIZED ( -- after the threads: what resolving learnt about numbers shows in all of a person's
-  SELECT gateway.show_numbers(array_agg(DISTINCT r.person_id)) AS n
-    FROM resolved r CROSS JOIN (SELECT count(*) FROM thread) AS done HAVING count(*) > 0),
+after AS MATERIALIZED (      -- the threads are written; not run where all senders were known and have theirs
+  SELECT (a).renumbered, (a).is_news FROM (
+    SELECT gateway.after_recording((SELECT array_agg(DISTINCT r.person_id) FROM resolved r),
+             (SELECT array_agg(DISTINCT x.person_id) FROM msg x WHERE x.person_id IS NOT NULL)) AS a
+      FROM (SELECT count(*) FROM thread) AS done
+     WHERE EXISTS (SELECT FROM resolved) OR EXISTS (SELECT FROM msg WHERE person_id IS NOT NULL)) f),
 
 statuses AS MATERIALIZED (
   SELECT (s).applied, (s).waiting FROM (
     SELECT gateway.apply_statuses($31::uuid[], $32::text[], $33::text[], $34::timestamptz[], $35::integer[],
              $36::text[], $37::text[]::jsonb[], $38::uuid[], $39::timestamptz[]) AS s
       FROM fence WHERE cardinality($31::uuid[]) > 0) x),
+sessions AS MATERIALIZED (
+  SELECT gateway.apply_sessions($56::uuid[], $57::text[], $58::timestamptz[], $59::bigint[]) AS n
+    FROM fence WHERE cardinality($56::uuid[]) > 0),
 
 -- parked updates: a body once, an update once however often the body comes
 bodies AS MATERIALIZED (
@@ -171,16 +192,17 @@ webhooks AS MATERIALIZED (
 logged AS (
   INSERT INTO gateway.webhook_log (received_at, journal_id, journal_pos, source, event, payload, updates, routed,
       withheld, held, unclaimed, status_applied, duplicate, ignored, parked, processed)
-    SELECT w.at, $51, w.pos, w.source, w.event, w.payload, w.updates, coalesce(v.routed, 0), coalesce(v.withheld, 0),
-           coalesce(v.held, 0), coalesce(v.unclaimed, 0), w.statuses, coalesce(v.duplicate, 0), w.ignored, w.parked,
-           w.parked = 0
-      FROM fence CROSS JOIN webhooks w LEFT JOIN verdicts v ON v.pos = w.pos
+    SELECT w.at, $51, w.pos, w.source, w.event, w.payload, w.updates,
+           coalesce(v.routed, 0) + coalesce(e.n[1], 0), coalesce(v.withheld, 0) + coalesce(e.n[2], 0),
+           coalesce(v.held, 0) + coalesce(e.n[3], 0), coalesce(v.unclaimed, 0) + coalesce(e.n[4], 0), w.statuses,
+           coalesce(v.duplicate, 0) + coalesce(e.n[5], 0), w.ignored, w.parked, w.parked = 0
+      FROM fence CROSS JOIN (SELECT $55::integer[] AS n) e CROSS JOIN webhooks w LEFT JOIN verdicts v ON v.pos = w.pos
      WHERE $54::bigint > $53::bigint
   ON CONFLICT DO NOTHING),                          -- a replayed position has its row
 relogged AS MATERIALIZED (                          -- and a redriven one hands over what was parked
   SELECT gateway.relog_redriven(x.journal_id, x.journal_pos, x.received_at, x.n, coalesce(v.routed, 0),
            coalesce(v.withheld, 0), coalesce(v.held, 0), coalesce(v.unclaimed, 0), coalesce(v.duplicate, 0),
-           coalesce(w.statuses, CASE WHEN cardinality($31::uuid[]) > 0 THEN x.n ELSE 0 END))
+           coalesce(w.statuses, CASE WHEN cardinality($31::uuid[]) + cardinality($56::uuid[]) > 0 THEN x.n ELSE 0 END))
     FROM (SELECT journal_id, journal_pos, received_at, count(*)::integer AS n FROM settled GROUP BY 1, 2, 3) x
     LEFT JOIN verdicts v ON v.pos = x.journal_pos
     LEFT JOIN webhooks w ON w.pos = x.journal_pos)
@@ -195,5 +217,7 @@ SELECT (SELECT count(*) FROM fence)::integer AS fence,
        coalesce((SELECT waiting FROM statuses), 0)::integer AS waiting,
        (SELECT count(*) FROM resolved)::integer AS people,
        (SELECT count(*) FROM resolved WHERE conflict)::integer AS conflicts,
-       coalesce((SELECT n FROM renumbered), 0)::integer AS renumbered
+       coalesce((SELECT renumbered FROM after), 0)::integer AS renumbered,
+       coalesce((SELECT is_news FROM after), false) AS is_news,
+       coalesce((SELECT n FROM sessions), 0)::integer AS sessions
   FROM verdicts v

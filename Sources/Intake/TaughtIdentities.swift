@@ -1,0 +1,84 @@
+import Messaging
+import Routing
+
+/// What the messages of a batch show about identities that the routing table does not know.
+///
+/// A message that shows a number and an account id together teaches that they are one person's. A later message that
+/// shows one of the two, and not the other, is to be decided with that: once the teacher is recorded the database knows,
+/// and only then, for a message that was recorded before teaches nothing.
+struct TaughtIdentities {
+    private struct Phone: Hashable {
+        let scope: String
+        let key: PhoneKey
+    }
+
+    private let table: RoutingTable
+    private var accounts: [Phone: AccountIdentity] = [:]
+    private var phones: [AccountIdentity: Phone] = [:]
+
+    init(table: RoutingTable) { self.table = table }
+
+    /// Takes up what an update shows.
+    /// - Returns: whether an earlier one teaches something about its sender: then nothing of it was taken up.
+    mutating func follows(_ update: InboundEvent) -> Bool {
+        guard case .message(let message) = update, let endpoint = table.endpoint(message.endpoint) else { return false }
+        let account = message.sender.account(at: endpoint)
+        let phone = message.sender.phone.map { Phone(scope: endpoint.phoneScope, key: $0.key) }
+        if !accounts.isEmpty {
+            if let phone, let taught = accounts[phone], taught != account { return true }
+            if let account, let taught = phones[account], taught != phone { return true }
+        }
+        if let account, let phone, !table.knows(account, has: phone.key, at: endpoint) {
+            accounts[phone] = account
+            phones[account] = phone
+        }
+        return false
+    }
+}
+
+/// A part of a webhook that is recorded before what follows it is decided.
+enum RecordingStep: Hashable, Sendable {
+    /// What one message announces about its sender's identities.
+    case changes(Int)
+    case updates(Range<Int>)
+}
+
+extension DecodedEntry {
+    /// The steps this webhook takes: one, unless something in it hangs on what comes before it.
+    func steps(table: RoutingTable) -> [RecordingStep] {
+        var steps: [RecordingStep] = []
+        var start = 0
+        var taught = TaughtIdentities(table: table)
+        for (index, update) in webhook.updates.enumerated() {
+            let isChange = update.identityChanges.isEmpty == false
+            guard taught.follows(update) || isChange else { continue }
+            if start < index { steps.append(.updates(start..<index)) }
+            if isChange { steps.append(.changes(index)) }
+            start = index
+            taught = TaughtIdentities(table: table)
+            _ = taught.follows(update)
+        }
+        if start < webhook.updates.count || steps.isEmpty { steps.append(.updates(start..<webhook.updates.count)) }
+        return steps
+    }
+}
+
+extension InboundEvent {
+    /// What a message announces about its sender's identities.
+    var identityChanges: [IdentityChange] {
+        guard case .message(let message) = self else { return [] }
+        return message.identityChanges
+    }
+}
+
+extension ArraySlice<DecodedEntry> {
+    /// How many entries from the first one on can be decided and recorded together; at least one.
+    func countTogether(table: RoutingTable) -> Int {
+        var taught = TaughtIdentities(table: table)
+        for (offset, entry) in enumerated() {
+            let isAlone = entry.webhook.updates.contains { !$0.identityChanges.isEmpty || taught.follows($0) }
+            if isAlone { return Swift.max(1, offset) }
+        }
+        return count
+    }
+}
