@@ -7,7 +7,8 @@ enum Workload {
         (0..<count).map { number in
             let phone = 447_911_000_000 + number * 7919
             let contact =
-                #"{"profile":{"name":"Ann\u00e9 Example \#(number)"},"wa_id":"\#(phone)","user_id":"GB.\#(phone)91418"}"#
+                #"{"profile":{"name":"Ann\u00e9 Example \#(number)","username":"@ann.example.\#(number)","#
+                + #""country_code":"GB"},"wa_id":"\#(phone)","user_id":"GB.\#(phone)91418"}"#
             let message =
                 #"{"from":"\#(phone)","from_user_id":"GB.\#(phone)91418","id":"\#(id(number))","#
                 + #""timestamp":"\#(1_790_000_000 + number)","text":{"body":"\#(words(number))"},"type":"text"}"#
