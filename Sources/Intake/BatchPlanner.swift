@@ -147,6 +147,7 @@ struct BatchPlanner {
             }
             draft.counts.status += 1
             draft.batch.statuses.append(RecordedStatus(endpointID: endpoint.id, status: bounded(status)))
+        case .message(let message) where !message.endpoint.kind.isRouted: draft.counts.ignored += 1
         case .message(let message):
             guard let endpoint = resolver.table.endpoint(message.endpoint) else {
                 return parkUnknown(message.endpoint, place, in: &draft)

@@ -6,32 +6,51 @@ public struct AccountUpdate: Hashable, Sendable {
     public var field: String
     /// The provider's word for what happened (`APPROVED`, `PARTNER_REMOVED`, …), where it gives one.
     public var event: String?
-    /// A template's id, the display number, a username: what exactly it happened to, where that is one thing.
+    /// A template's id, the display number, a flow's id: what exactly it happened to, where that is one thing.
     public var subject: String?
+    /// What makes the event whole: the state of a ban, the kind of a violation, the reason of a refusal, a new limit.
+    public var detail: String?
     public var at: Timestamp
 
-    public init(accountID: String, field: String, event: String? = nil, subject: String? = nil, at: Timestamp) {
+    public init(
+        accountID: String, field: String, event: String? = nil, subject: String? = nil, detail: String? = nil,
+        at: Timestamp
+    ) {
         self.accountID = accountID
         self.field = field
         self.event = event
         self.subject = subject
+        self.detail = detail
         self.at = at
     }
 }
 
-/// A person's wish about marketing messages, told through WhatsApp's own switch.
+/// People's wishes about marketing messages, told through WhatsApp's own switch: all that one change brings, for a
+/// change without messages is one update.
 public struct MarketingPreference: Hashable, Sendable {
-    public var endpoint: EndpointReference
-    public var sender: Sender
-    /// `stop`, `resume` or `signup`; open.
-    public var value: String
-    public var at: Timestamp
+    public struct Wish: Hashable, Sendable {
+        public var sender: Sender
+        /// What it is about: `marketing_messages`; open.
+        public var category: String
+        /// `stop`, `resume` or `signup`; open.
+        public var value: String
+        public var at: Timestamp
 
-    public init(endpoint: EndpointReference, sender: Sender, value: String, at: Timestamp) {
+        public init(sender: Sender, category: String, value: String, at: Timestamp) {
+            self.sender = sender
+            self.category = category
+            self.value = value
+            self.at = at
+        }
+    }
+
+    public var endpoint: EndpointReference
+    /// In the order of the text; never empty.
+    public var wishes: [Wish]
+
+    public init(endpoint: EndpointReference, wishes: [Wish]) {
         self.endpoint = endpoint
-        self.sender = sender
-        self.value = value
-        self.at = at
+        self.wishes = wishes
     }
 }
 

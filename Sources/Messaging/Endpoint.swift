@@ -9,6 +9,14 @@ public enum EndpointKind: String, Sendable, CaseIterable {
     /// A session of a self-hosted WhatsApp session server; its provider id is the session's name.
     case vpsSession = "vps_session"
 
+    /// Whether its messages find a landlord. Those of the others are understood and stored raw.
+    public var isRouted: Bool {
+        switch self {
+        case .cloud, .vpsSession: true
+        case .messenger, .instagram: false
+        }
+    }
+
     /// The kind of account id a sender shows here beside, or in place of, a phone number.
     public var accountIDKind: IdentityKind {
         switch self {

@@ -1,8 +1,10 @@
 /// A message a person sent to an endpoint.
 public struct InboundMessage: Hashable, Sendable {
     public var endpoint: EndpointReference
-    /// The provider's id, unique per endpoint: a `wamid`. Opaque.
+    /// The provider's id, unique per endpoint: a `wamid`. Opaque. What speaks of another message and has no id of its
+    /// own (a reaction, an edit and a deletion on Messenger and Instagram) has the other's with a `#` and its kind.
     public var id: String
+    /// Who wrote it: by the identities that count once `identityChanges` are applied.
     public var sender: Sender
     /// The provider's clock; whole seconds on WhatsApp. Not yet clamped to what the database stores.
     public var sentAt: Timestamp
@@ -60,6 +62,7 @@ public struct MediaReference: Hashable, Sendable {
 public enum IdentityChange: Hashable, Sendable {
     /// The person took another phone number (`user_changed_number`).
     case phone(from: PhoneNumber, to: PhoneNumber)
-    /// The account id was made anew (`user_changed_user_id`): of the endpoint's kind and scope.
+    /// The account id was made anew (`user_changed_user_id`): of the endpoint's kind and scope. A new parent id stands
+    /// in the message's sender: it never decides alone, so no old one has to be known.
     case account(from: String, to: String)
 }

@@ -8,10 +8,14 @@ public struct OwnMessage: Hashable, Sendable {
     public var type: String
     public var body: String?
     public var media: MediaReference?
+    /// The provider's id of the message this one quotes, changes, takes back or reacts to.
+    public var quotedMessageID: String?
+    /// The bytes of the message's own JSON object, for every type whose fields are not all understood yet.
+    public var raw: [UInt8]?
 
     public init(
         endpoint: EndpointReference, id: String, recipient: Sender, sentAt: Timestamp, type: String,
-        body: String? = nil, media: MediaReference? = nil
+        body: String? = nil, media: MediaReference? = nil, quotedMessageID: String? = nil, raw: [UInt8]? = nil
     ) {
         self.endpoint = endpoint
         self.id = id
@@ -20,6 +24,8 @@ public struct OwnMessage: Hashable, Sendable {
         self.type = type
         self.body = body
         self.media = media
+        self.quotedMessageID = quotedMessageID
+        self.raw = raw
     }
 }
 

@@ -86,11 +86,21 @@ extension UniqueID: LosslessStringConvertible {
 
     /// Accepts the 36-character form in either case, nothing else.
     public init?(_ text: some StringProtocol) {
-        let units = text.utf8
-        guard units.count == 36 else { return nil }
-        var words: (UInt64, UInt64) = (0, 0)
-        var digits = 0
-        for (index, unit) in units.enumerated() {
+        var text = String(text)
+        guard let id = text.withUTF8({ Self(characters: $0) }) else { return nil }
+        self = id
+    }
+
+    public init?(_ description: String) {
+        self.init(description[...])
+    }
+
+    /// The same from bytes: concrete, for what is read millions of times.
+    public init?(characters: UnsafeBufferPointer<UInt8>) {
+        guard characters.count == 36 else { return nil }
+        var high: UInt64 = 0
+        var low: UInt64 = 0
+        for (index, unit) in characters.enumerated() {
             if index == 8 || index == 13 || index == 18 || index == 23 {
                 guard unit == UInt8(ascii: "-") else { return nil }
                 continue
@@ -102,13 +112,10 @@ extension UniqueID: LosslessStringConvertible {
             case UInt8(ascii: "A")...UInt8(ascii: "F"): nibble = UInt64(unit - UInt8(ascii: "A") + 10)
             default: return nil
             }
-            if digits < 16 { words.0 = words.0 << 4 | nibble } else { words.1 = words.1 << 4 | nibble }
-            digits += 1
+            // 128 bits, shifted in from the right.
+            high = high << 4 | low >> 60
+            low = low << 4 | nibble
         }
-        self.init(high: words.0, low: words.1)
-    }
-
-    public init?(_ description: String) {
-        self.init(description[...])
+        self.init(high: high, low: low)
     }
 }

@@ -39,6 +39,22 @@ import Testing
         }
     }
 
+    @Test(
+        "messages of channels that are not routed yet are ignored, also on pages nobody knows",
+        arguments: ["page", "instagram"])
+    func unrouted(object: String) {
+        let message = #"{"sender":{"id":"1"},"recipient":{"id":"2"},"message":{"mid":"m","text":"x"}}"#
+        let body = #"{"object":"\#(object)","entry":[{"id":"2","messaging":[\#(message),\#(message)]}]}"#
+        let envelope = Envelope(source: .meta, receivedAt: beginning, signature: [], body: Array(body.utf8))
+        let entry = DecodedEntry(JournalEntry(position: 1, envelope: envelope))
+        var generator = SeededGenerator(seed: 1)
+        let draft = planner.draft(
+            [entry][...], into: RecordBatch(journal: 7, owner: uid(9), after: 0, upTo: 1), refusing: .none,
+            using: &generator)
+        #expect(draft.counts == .only(.ignored, 2))
+        #expect(draft.batch.messages.isEmpty && draft.batch.parked.isEmpty)
+    }
+
     @Test("threads are asked for when a message quotes another or its sender has no lease, and answered in order")
     func questions() {
         var draft = draft([

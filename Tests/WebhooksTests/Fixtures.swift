@@ -12,13 +12,16 @@ enum Fixtures {
     static let wahaSamples = files(in: "waha-samples")
     static let jsonTestSuite = files(in: "json-test-suite/test_parsing")
 
+    /// What `script/fuzz` starts from.
+    static let fuzzingCorpus = files(in: "../../fuzzing/corpus", ending: "")
+
     static func bytes(_ path: String) throws -> [UInt8] {
         [UInt8](try Data(contentsOf: root.appending(path: path)))
     }
 
-    private static func files(in directory: String) -> [String] {
+    private static func files(in directory: String, ending suffix: String = ".json") -> [String] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: root.appending(path: directory).path)) ?? []
-        return names.filter { $0.hasSuffix(".json") }.sorted().map { directory + "/" + $0 }
+        return names.filter { suffix.isEmpty || $0.hasSuffix(suffix) }.sorted().map { directory + "/" + $0 }
     }
 }
 

@@ -27,12 +27,12 @@ import Testing
             (#"{"entry":[{"changes":{}}]}"#, "undecodable", ["undecodable bad_field"]),
             (
                 #"{"object":"page","entry":[{"messaging":[{},{}]},{"standby":[{}]}]}"#, "messenger",
-                ["ignored messenger", "ignored messenger", "ignored messenger"]
+                ["ignored messenger:none", "ignored messenger:none", "ignored standby"]
             ),
             (
                 #"{"object":"instagram","entry":[{"messaging":[{}],"changes":[{"field":"comments","value":{}}]}]}"#,
                 "mixed",
-                ["ignored field:comments", "ignored instagram"]
+                ["ignored field:comments", "ignored instagram:none"]
             ),
         ] as [(String, String, [String])])
     func `a body of any shape has at least one update`(body: String, event: String, updates: [String]) {
@@ -67,19 +67,25 @@ import Testing
             (change(#""contacts":[]"#), "messages", ["ignored field:messages"]),
             (change(#""messages":null"#), "messages", ["ignored field:messages"]),
             (
-                change(#""user_preferences":[{},{}]"#, field: "user_preferences"), "user_preferences",
+                change(#""user_preferences":[{},{}]"#, field: "user_preferences"), "undecodable",
+                ["undecodable missing_field"]
+            ),
+            (
+                change(#""user_preferences":[]"#, field: "user_preferences"), "user_preferences",
                 ["ignored field:user_preferences"]
             ),
-            (change(#""messages":[\#(message)]"#, field: "history"), "history", ["ignored history"]),
+            (change(#""messages":[\#(message)]"#, field: "history"), "history", ["history incoming text"]),
+            (change(#""statuses":[\#(status)]"#, field: "history"), "history", ["ignored history"]),
             (change(#""messages":[\#(message)]"#, field: "New Field"), "new_field", ["ignored field:new_field"]),
             (
                 change(#""message_echoes":[{},7]"#, field: "smb_message_echoes"), "smb_message_echoes",
-                ["ignored echo", "ignored echo"]
+                ["undecodable missing_field", "undecodable bad_field"]
             ),
             (
                 change(
                     #""history":[{"threads":[{"messages":[{},{}]},{}]},7,{"errors":[]},{"threads":[{"messages":[1]}]}]"#,
-                    field: "history"), "history", ["ignored history", "ignored history", "ignored history"]
+                    field: "history"), "history",
+                ["undecodable missing_field", "undecodable missing_field", "undecodable bad_field"]
             ),
             (
                 change(#""history":[{"errors":[{"code":2593109}]}]"#, field: "history"), "history",

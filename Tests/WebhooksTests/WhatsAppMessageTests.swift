@@ -215,4 +215,41 @@ import Testing
         guard case .undecodable(_, _, let raw) = decoded.updates[1] else { return }
         #expect(raw == Array(#"{"id":"b"}"#.utf8))
     }
+
+    /// A type and its content → the file.
+    @Test(
+        arguments: [
+            (
+                "image", #"{"id":"1","mime_type":"image/jpeg","sha256":"a=","caption":"c","url":"u"}"#,
+                MediaReference(id: "1", mimeType: "image/jpeg", sha256: "a=")
+            ),
+            (
+                "document", #"{"id":1,"mime_type":"application\/pdf","filename":"a\u202egpj.exe"}"#,
+                MediaReference(id: "1", mimeType: "application/pdf", fileName: "a\u{202E}gpj.exe")
+            ),
+            ("voice", #"{"id":"1","sha256":"a"}"#, MediaReference(id: "1", sha256: "a")),
+            ("hologram", #"{"id":"1","mime_type":"x/y"}"#, MediaReference(id: "1", mimeType: "x/y")),
+            ("image", #"{"mime_type":"image/jpeg"}"#, nil), ("image", #"{"id":"","mime_type":"image/jpeg"}"#, nil),
+            ("image", #"{"id":"1\u0000","mime_type":"image/jpeg"}"#, nil), ("location", #"{"id":"1"}"#, nil),
+            ("image", "[]", nil),
+        ] as [(String, String, MediaReference?)])
+    func `a file is named by its id`(type: String, content: String, media: MediaReference?) throws {
+        let whole = #""from":"447911123456","id":"a","type":"\#(type)","\#(type)":\#(content)"#
+        #expect(try #require(decode(message: whole)?.message).media == media)
+    }
+
+    @Test(arguments: [("@ann", "ann"), ("ann", "ann"), ("@", nil), ("", nil)] as [(String, String?)])
+    func `a username comes with an at sign or without`(username: String, expected: String?) throws {
+        let contacts = #"[{"wa_id":"447911123456","profile":{"username":"\#(username)"}}]"#
+        let message = try #require(
+            decode(message: #""from":"447911123456",\#(Self.text)"#, contacts: contacts)?.message)
+        #expect(message.sender.username == expected)
+    }
+
+    @Test func `a shared card is read where it is all there is`() throws {
+        let card = #"BEGIN:VCARD\r\nFN:Ann Example\r\nTEL;TYPE=CELL:+447911123456\r\nEND:VCARD"#
+        let members = #""type":"contacts","contacts":[{"vcard":"\#(card)"}]"#
+        let message = try #require(decode(message: #""from":"447911123456","id":"a","# + members)?.message)
+        #expect(message.body == "Ann Example, +447911123456")
+    }
 }

@@ -13,7 +13,7 @@ import Testing
         let expected = StatusUpdate(
             endpoint: sampleEndpoint, messageID: "w", status: status, at: Timestamp(seconds: 17))
         #expect(
-            decode(status: #""id":"w","status":"\#(word)","timestamp":"17","recipient_id":"44""#) == .status(expected))
+            decode(status: #""id":"w","status":"\#(word)","timestamp":"17","recipient_id":"""#) == .status(expected))
         #expect(decode(status: #""timestamp":17,"status":"\#(word)","id":"w","type":"message""#) == .status(expected))
     }
 
@@ -79,5 +79,52 @@ import Testing
         for other in [#""somebody else's""#, "7", "null", "{}"] {
             #expect(try #require(decode(status: members + other)?.status).correlation == nil)
         }
+    }
+
+    /// Members of a status, contacts beside it → phone, id, parent's id, group.
+    @Test(
+        arguments: [
+            (#""recipient_id":"447911123456""#, "[]", 447_911_123_456, nil, nil, nil),
+            (
+                #""recipient_id":"447911123456","recipient_user_id":"GB.1","recipient_parent_user_id":"GB.ENT.1""#,
+                "[]",
+                447_911_123_456, "GB.1", "GB.ENT.1", nil
+            ),
+            (
+                #""recipient_id":"","recipient_user_id":"GB.1","parent_recipient_user_id":"GB.ENT.1""#, "[]", nil,
+                "GB.1", "GB.ENT.1", nil
+            ),
+            (#""recipient_id":null,"recipient_user_id":"GB.1""#, "[]", nil, "GB.1", nil, nil),
+            (#""recipient_id":"GB.1""#, "[]", nil, "GB.1", nil, nil),
+            (
+                #""recipient_id":"447911123456""#, #"[{"wa_id":"447911123456","user_id":"GB.1"}]"#, 447_911_123_456,
+                "GB.1", nil, nil
+            ),
+            (
+                #""recipient_id":"HBg","recipient_type":"group","recipient_participant_id":"447911123456","#
+                    + #""recipient_participant_user_id":"GB.1","recipient_participant_parent_user_id":"GB.ENT.1""#,
+                "[]", 447_911_123_456, "GB.1", "GB.ENT.1", "HBg"
+            ),
+            (#""recipient_id":"447911123456","recipient_type":"group""#, "[]", nil, nil, nil, "447911123456"),
+            (#""recipient_id":"447911123456","recipient_type":"individual""#, "[]", 447_911_123_456, nil, nil, nil),
+            (#""recipient_id":"12""#, "[]", nil, nil, nil, nil),
+        ] as [(String, String, UInt64?, String?, String?, String?)])
+    func `whom the message went to is found in any of the places`(
+        members: String, contacts: String, phone: UInt64?, accountID: String?, parentID: String?, group: String?
+    ) throws {
+        let status = #"{"id":"w","status":"sent","timestamp":1,\#(members)}"#
+        let body = webhook(changes: change(#""contacts":\#(contacts),"statuses":[\#(status)]"#))
+        let update = try #require(decode(body).updates.first?.status)
+        #expect(update.recipient?.phone?.digits == phone)
+        #expect(update.recipient?.accountID == accountID)
+        #expect(update.recipient?.parentAccountID == parentID)
+        #expect((update.recipient == nil) == (phone == nil && accountID == nil))
+        #expect(update.groupID == group)
+    }
+
+    @Test(arguments: ["\"1750116480\"", "1750116480"])
+    func `the end of a free window is told either way`(moment: String) throws {
+        let members = #""id":"w","status":"sent","conversation":{"id":"c","expiration_timestamp":\#(moment)}"#
+        #expect(try #require(decode(status: members)?.status).windowEndsAt == Timestamp(seconds: 1_750_116_480))
     }
 }

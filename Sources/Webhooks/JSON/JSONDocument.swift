@@ -48,6 +48,7 @@ struct JSONValue {
     @inline(__always)
     var isString: Bool { firstByte == UInt8(ascii: "\"") }
     var isNull: Bool { firstByte == UInt8(ascii: "n") }
+    var isTrue: Bool { firstByte == UInt8(ascii: "t") }
     var isNumber: Bool { firstByte == UInt8(ascii: "-") || firstByte &- UInt8(ascii: "0") < 10 }
 
     /// The bytes of the value itself, as they stand in the text: quotes and brackets included.

@@ -2,13 +2,13 @@ public import Messaging
 
 /// Makes events of the body of a webhook from Meta: every update of it becomes exactly one, in the order of the text.
 ///
-/// Updates are the elements of `messages`, `statuses`, `message_echoes` and of the threads of `history`; one for each
-/// change or entry that has none of these; one for a body that is no JSON, has no entries or is about something else. A
-/// part that is not what it should be becomes `undecodable` and leaves the rest unharmed. Unknown fields and types are
-/// never an error.
+/// Updates are the elements of `messages`, `statuses`, `message_echoes` and of the threads of `history`, and on
+/// Messenger and Instagram those of `messaging` and `standby`; one for each change or entry that has none of these; one
+/// for a body that is no JSON, has no entries or is about something else. A part that is not what it should be becomes
+/// `undecodable` and leaves the rest unharmed. Unknown fields and types are never an error.
 public struct MetaWebhookDecoder: Sendable {
     /// More updates than this in one body are one undecodable update: Meta sends a thousand at most, a history some
-    /// thousands, and an update costs some 200 bytes of memory while its batch is recorded.
+    /// thousands, and an update costs some 400 bytes of memory while its batch is recorded.
     public static let updatesMax = 32_767
 
     public init() {}
@@ -71,10 +71,124 @@ struct MetaReading {
         if isFull { return .undecodable(.unknownShape, "more than \(MetaWebhookDecoder.updatesMax) updates") }
         return DecodedWebhook(event: event ?? "undecodable", updates: updates)
     }
+
+    /// Why an update cannot be made an event.
+    struct Refusal: Error {
+        let reason: UndecodableReason
+        let detail: String
+
+        init(_ reason: UndecodableReason, _ detail: String) {
+            self.reason = reason
+            self.detail = detail
+        }
+
+        /// Says whether a value is not there or is not what it should be.
+        init(of value: JSONValue?, _ absent: String, _ bad: String) {
+            let isAbsent = value?.isEmptyValue ?? true
+            self.init(isAbsent ? .missingField : .badField, isAbsent ? absent : bad)
+        }
+    }
+
+    /// One element of a list of updates: what `read` makes of it, or why it could not.
+    @inline(__always)
+    func update(_ value: JSONValue, _ read: (JSONValue) throws(Refusal) -> InboundEvent) -> InboundEvent {
+        do throws(Refusal) {
+            return try read(value)
+        } catch {
+            return .undecodable(reason: error.reason, detail: error.detail, raw: value.raw)
+        }
+    }
+
+    /// A part that holds no list of updates and is let be.
+    mutating func ignore(_ what: String, event: String? = nil) {
+        note(event ?? what)
+        append(.ignored(what: what))
+    }
+
+    /// A part that is not what it should be.
+    mutating func refuse(_ value: JSONValue?, _ reason: UndecodableReason, _ detail: String) {
+        note("undecodable")
+        append(.undecodable(reason: reason, detail: detail, raw: value?.raw))
+    }
+}
+
+// MARK: - The envelope
+
+extension MetaReading {
+    mutating func readBody(_ root: JSONValue) {
+        guard root.isObject else { return refuse(nil, .unknownShape, "the body is not an object") }
+        guard let entries = root["entry"] else { return refuse(nil, .unknownShape, "no entry") }
+        guard entries.isArray else { return refuse(nil, .unknownShape, "entry is not a list") }
+        guard let product = MetaProduct(root["object"]) else {
+            return refuse(nil, .unknownShape, "object is not a text")
+        }
+        if case .other(let object) = product { return ignore(Label.text("object:", object)) }
+        if entries.elements.isEmpty { return ignore("empty") }
+        for entry in entries.elements where !isFull { readEntry(entry, of: product) }
+    }
+
+    private mutating func readEntry(_ value: JSONValue, of product: MetaProduct) {
+        guard value.isObject else { return refuse(value, .unknownShape, "an entry is not an object") }
+        let before = updates.count
+        let entry = MetaEntry(value)
+        if let changes = entry.changes {
+            for change in changes.elements where !isFull { readChange(change, in: entry, of: product) }
+        }
+        if let messaging = entry.messaging {
+            for element in messaging.elements where !isFull { readMessaging(element, in: entry, of: product) }
+        }
+        if let standby = entry.standby {
+            // Another app has the conversation: it answers, we do not even listen.
+            for _ in standby.elements where !isFull {
+                ignore("standby", event: product.messaging?.label ?? "messaging")
+            }
+        }
+        guard updates.count == before else { return }
+        if entry.isMisshapen {
+            refuse(value, .badField, "what an entry holds is not a list")
+        } else {
+            ignore("entry")
+        }
+    }
+
+    private mutating func readMessaging(_ element: JSONValue, in entry: MetaEntry, of product: MetaProduct) {
+        guard let kind = product.messaging else { return ignore("messaging") }
+        note(kind.label)
+        append(update(element) { value throws(Refusal) in try messengerEvent(value, of: kind, in: entry) })
+    }
+
+    private mutating func readChange(_ change: JSONValue, in entry: MetaEntry, of product: MetaProduct) {
+        guard change.isObject else { return refuse(change, .unknownShape, "a change is not an object") }
+        var field: JSONValue?
+        var value: JSONValue?
+        for member in change.members {
+            if member.key.isText("field") {
+                field = member.value
+            } else if member.key.isText("value") {
+                value = member.value
+            }
+        }
+        if let kind = product.messaging {
+            // Instagram's dashboard sends its samples as changes of the same content.
+            if let value, value["sender"] != nil, value["recipient"] != nil {
+                note(kind.label)
+                return append(update(value) { value throws(Refusal) in try messengerEvent(value, of: kind, in: entry) })
+            }
+            return ignore(Label.text("field:", field), event: Label.text("", field))
+        }
+        // Where the field is left out or unreadable, the value tells: only messages and their like name the product.
+        let named = field.flatMap { $0.isString ? $0.isText("messages") : nil }
+        let isMessages = named ?? (value?["messaging_product"] != nil)
+        guard let value, value.isObject else {
+            if !isMessages { return ignore(Label.text("field:", field), event: Label.text("", field)) }
+            return refuse(change, value == nil ? .missingField : .badField, "a change has no value that is an object")
+        }
+        readWhatsApp(WhatsAppChange(value, field: field, isMessages: isMessages, entry: entry), whole: change)
+    }
 }
 
 /// What a webhook is about, by its `object`.
-private enum MetaProduct {
+enum MetaProduct {
     case whatsApp
     case messenger
     case instagram
@@ -99,121 +213,40 @@ private enum MetaProduct {
         }
     }
 
-    /// For elements of `messaging` and `standby`.
-    var label: String {
+    /// `nil` for what has no `messaging`.
+    var messaging: MessengerKind? {
         switch self {
-        case .whatsApp: "messaging"
-        case .messenger: "messenger"
-        case .instagram: "instagram"
-        case .other(let object): Label.text("object:", object)
+        case .messenger: .messenger
+        case .instagram: .instagram
+        case .whatsApp, .other: nil
         }
     }
 }
 
-extension MetaReading {
-    mutating func readBody(_ root: JSONValue) {
-        guard root.isObject else { return refuse(nil, .unknownShape, "the body is not an object") }
-        guard let entries = root["entry"] else { return refuse(nil, .unknownShape, "no entry") }
-        guard entries.isArray else { return refuse(nil, .unknownShape, "entry is not a list") }
-        guard let product = MetaProduct(root["object"]) else {
-            return refuse(nil, .unknownShape, "object is not a text")
-        }
-        if case .other = product { return ignore(product.label) }
-        if entries.elements.isEmpty { return ignore("empty") }
-        for entry in entries.elements where !isFull { readEntry(entry, of: product) }
-    }
+/// An entry of a webhook, its parts found.
+struct MetaEntry {
+    /// The WhatsApp business account, page or Instagram account it is about.
+    private(set) var id: JSONValue?
+    private(set) var time: JSONValue?
+    private(set) var changes: JSONValue?
+    private(set) var messaging: JSONValue?
+    private(set) var standby: JSONValue?
 
-    private mutating func readEntry(_ entry: JSONValue, of product: MetaProduct) {
-        guard entry.isObject else { return refuse(entry, .unknownShape, "an entry is not an object") }
-        let before = updates.count
-        let changes = entry["changes"]
-        let messaging = entry["messaging"]
-        let standby = entry["standby"]
-        if let changes { for change in changes.elements where !isFull { readChange(change, of: product) } }
-        if let messaging { for _ in messaging.elements where !isFull { ignore(product.label) } }
-        if let standby { for _ in standby.elements where !isFull { ignore(product.label) } }
-        guard updates.count == before else { return }
-        let isMisshapen = [changes, messaging, standby].contains { $0.map { !$0.isArray && !$0.isNull } ?? false }
-        if isMisshapen { refuse(entry, .badField, "what an entry holds is not a list") } else { ignore("entry") }
-    }
-
-    private mutating func readChange(_ change: JSONValue, of product: MetaProduct) {
-        guard change.isObject else { return refuse(change, .unknownShape, "a change is not an object") }
-        var field: JSONValue?
-        var value: JSONValue?
-        for member in change.members {
-            if member.key.isText("field") {
-                field = member.value
-            } else if member.key.isText("value") {
-                value = member.value
-            }
-        }
-        guard case .whatsApp = product else { return ignore(Label.text("field:", field), event: Label.text("", field)) }
-        // Where the field is left out or unreadable, the value tells: only messages and their like name the product.
-        let named = field.flatMap { $0.isString ? $0.isText("messages") : nil }
-        let isMessages = named ?? (value?["messaging_product"] != nil)
-        guard let value, value.isObject else {
-            if !isMessages { return ignore(Label.text("field:", field), event: Label.text("", field)) }
-            return refuse(change, value == nil ? .missingField : .badField, "a change has no value that is an object")
-        }
-        readWhatsApp(WhatsAppChange(value), field: field, isMessages: isMessages, change: change)
-    }
-
-    private mutating func readWhatsApp(
-        _ change: WhatsAppChange, field: JSONValue?, isMessages: Bool, change whole: JSONValue
-    ) {
-        let before = updates.count
-        for list in change.lists where !isFull {
-            switch list.kind {
-            case .messages where isMessages: readMessages(list.value, of: change)
-            case .statuses where isMessages: readStatuses(list.value, of: change)
-            case .messages, .statuses:
-                let what = field?.isText("history") == true ? "history" : Label.text("field:", field)
-                for _ in list.value.elements where !isFull { append(.ignored(what: what)) }
-            case .echoes: for _ in list.value.elements where !isFull { append(.ignored(what: "echo")) }
-            case .history: readHistory(list.value)
-            }
-        }
-        if updates.count > before {
-            note(isMessages ? change.label(field: field) : Label.text("", field))
-        } else if change.isMisshapen {
-            refuse(whole, .badField, "a list of a change is not a list")
-        } else if isMessages, change.errors != nil {
-            ignore("errors")
-        } else {
-            ignore(Label.text("field:", field), event: Label.text("", field))
-        }
-    }
-
-    /// `history[].threads[].messages[]`.
-    private mutating func readHistory(_ chunks: JSONValue) {
-        for chunk in chunks.elements {
-            guard let threads = chunk["threads"] else { continue }
-            for thread in threads.elements {
-                guard let messages = thread["messages"] else { continue }
-                for _ in messages.elements where !isFull { append(.ignored(what: "history")) }
+    init(_ entry: JSONValue) {
+        for member in entry.members {
+            switch member.key.textLength {
+            case 2 where member.key.isText("id"): id = member.value
+            case 4 where member.key.isText("time"): time = member.value
+            case 7 where member.key.isText("changes"): changes = member.value
+            case 7 where member.key.isText("standby"): standby = member.value
+            case 9 where member.key.isText("messaging"): messaging = member.value
+            default: continue
             }
         }
     }
 
-    private mutating func readMessages(_ messages: JSONValue, of change: WhatsAppChange) {
-        let senders = WhatsAppContacts(change.contacts, messages: messages)
-        for message in messages.elements where !isFull {
-            append(whatsAppMessage(message, endpoint: change.endpoint, contacts: senders))
-        }
-    }
-
-    private mutating func readStatuses(_ statuses: JSONValue, of change: WhatsAppChange) {
-        for status in statuses.elements where !isFull { append(whatsAppStatus(status, endpoint: change.endpoint)) }
-    }
-
-    private mutating func ignore(_ what: String, event: String? = nil) {
-        note(event ?? what)
-        append(.ignored(what: what))
-    }
-
-    private mutating func refuse(_ value: JSONValue?, _ reason: UndecodableReason, _ detail: String) {
-        note("undecodable")
-        append(.undecodable(reason: reason, detail: detail, raw: value?.raw))
+    /// One of the lists is something else than a list.
+    var isMisshapen: Bool {
+        [changes, messaging, standby].contains { $0.map { !$0.isArray && !$0.isNull } ?? false }
     }
 }

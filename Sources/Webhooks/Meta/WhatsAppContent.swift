@@ -11,6 +11,8 @@ struct WhatsAppContent {
     private(set) var replyPayload: String?
     /// The message it reacts to, changes or takes back: as good as a quote.
     private(set) var subjectID: String?
+    /// The file that came with it.
+    private(set) var media: MediaReference?
 
     /// - Parameters:
     ///   - type: the message's `type`, a text.
@@ -23,6 +25,7 @@ struct WhatsAppContent {
                 !innerType.isText("edit")
             else { return }
             body = Self.text(innerType, edited[innerType])
+            media = MediaReference(whatsApp: edited[innerType])
         } else if type.isText("revoke") {
             subjectID = content["original_message_id"]?.identifier
         } else if type.isText("reaction") {
@@ -37,6 +40,7 @@ struct WhatsAppContent {
             replyPayload = content["payload"]?.nonemptyText
         } else {
             body = Self.text(type, content)
+            media = MediaReference(whatsApp: content)
         }
     }
 
@@ -61,14 +65,25 @@ struct WhatsAppContent {
         return lines([location["name"]?.nonemptyText, location["address"]?.nonemptyText, coordinates])
     }
 
-    /// `Barbara J. Johnson, +1 (415) 555-0829`.
+    /// `Barbara J. Johnson, +1 (415) 555-0829`. What it says is the sender's word, and no identity of anybody's.
     private static func contact(_ contact: JSONValue) -> String? {
         let name = contact["name"]
         var parts = [(name?["formatted_name"] ?? name?["first_name"])?.nonemptyText].compactMap { $0 }
         if let phones = contact["phones"] {
             parts += phones.elements.compactMap { ($0["phone"] ?? $0["wa_id"])?.nonemptyText }
         }
+        if parts.isEmpty, let card = contact["vcard"]?.text { parts = lines(of: card, ["FN", "TEL"]) }
         return parts.isEmpty ? nil : parts.joined(separator: ", ")
+    }
+
+    /// The values of a vCard's lines of these names: `TEL;TYPE=CELL:+14155550829`.
+    private static func lines(of card: String, _ names: [String]) -> [String] {
+        card.split(whereSeparator: \.isNewline).compactMap { line in
+            let name = line.prefix { $0 != ":" && $0 != ";" }
+            guard names.contains(String(name)), let colon = line.firstIndex(of: ":") else { return nil }
+            let value = line[line.index(after: colon)...]
+            return value.isEmpty ? nil : String(value)
+        }
     }
 
     /// The customer's words, then a line an item: `2 × di9ozbzfi4, 30 USD`.
@@ -85,6 +100,21 @@ struct WhatsAppContent {
     private static func lines(_ lines: [String?]) -> String? {
         let present = lines.compactMap { $0 }
         return present.isEmpty ? nil : present.joined(separator: "\n")
+    }
+}
+
+extension MediaReference {
+    private static let textLengthMax = 512
+
+    /// The content of a message of WhatsApp's: whatever has an id and says what kind of file it is, of known types and
+    /// of those to come.
+    fileprivate init?(whatsApp content: JSONValue?) {
+        guard let content, let id = content["id"]?.identifier else { return nil }
+        self.init(id: id)
+        mimeType = content["mime_type"]?.shortText(Self.textLengthMax)
+        sha256 = content["sha256"]?.shortText(Self.textLengthMax)
+        fileName = content["filename"]?.shortText(Self.textLengthMax)
+        if mimeType == nil, sha256 == nil { return nil }
     }
 }
 

@@ -1,18 +1,18 @@
 import Messaging
 
-/// The members that messages of all types share.
-private struct MessageFields {
-    var from: JSONValue?
-    var fromUserID: JSONValue?
-    var fromParentUserID: JSONValue?
-    var id: JSONValue?
-    var timestamp: JSONValue?
-    var type: JSONValue?
-    var text: JSONValue?
-    var context: JSONValue?
-    var groupID: JSONValue?
+/// The members that messages of all types and both directions share.
+struct WhatsAppMessageFields {
+    private(set) var from: JSONValue?
+    private(set) var fromUserID: JSONValue?
+    private(set) var fromParentUserID: JSONValue?
+    private(set) var id: JSONValue?
+    private(set) var timestamp: JSONValue?
+    private(set) var type: JSONValue?
+    private(set) var text: JSONValue?
+    private(set) var context: JSONValue?
+    private(set) var groupID: JSONValue?
     /// There are members beside these.
-    var hasMore = false
+    private(set) var hasMore = false
 
     init(_ message: JSONValue) {
         for member in message.members {
@@ -31,38 +31,71 @@ private struct MessageFields {
             }
         }
     }
+
+    var isOfGroup: Bool {
+        guard let groupID, !groupID.isNull else { return false }
+        return groupID.content.count > 0
+    }
+
+    func requireID() throws(MetaReading.Refusal) -> String {
+        guard let id, !id.isNull else { throw .init(.missingField, "a message has no id") }
+        guard let text = id.identifier else { throw .init(.badField, "a message's id is not a text that can be kept") }
+        return text
+    }
+
+    /// `text` holds a body and nothing else.
+    fileprivate var holdsPlainText: Bool {
+        guard let text, text.isObject else { return false }
+        return text.members.allSatisfy { $0.key.isText("body") && $0.value.isString }
+    }
 }
 
 extension MetaReading {
-    /// A message of any type. Only one without an id, or from nobody, cannot be recorded.
+    /// A message a person sent, of any type. Only one without an id, or from nobody, cannot be recorded.
     func whatsAppMessage(
-        _ message: JSONValue, endpoint: EndpointReference?, contacts: WhatsAppContacts
-    ) -> InboundEvent {
-        func refused(_ reason: UndecodableReason, _ detail: String) -> InboundEvent {
-            .undecodable(reason: reason, detail: detail, raw: message.raw)
+        _ message: JSONValue, in change: WhatsAppChange, contacts: WhatsAppContacts
+    ) throws(Refusal) -> InboundEvent {
+        guard message.isObject else { throw Refusal(.badField, "a message is not an object") }
+        let fields = WhatsAppMessageFields(message)
+        if fields.isOfGroup { return .ignored(what: "group") }
+        let endpoint = try change.requireEndpoint()
+        let id = try fields.requireID()
+        return .message(
+            whatsAppContent(
+                of: message, fields, id: id, endpoint: endpoint, with: try author(of: message, fields, contacts)))
+    }
+
+    /// Who wrote a message, and what it says about their identities.
+    func author(
+        of message: JSONValue, _ fields: WhatsAppMessageFields, _ contacts: WhatsAppContacts
+    ) throws(Refusal) -> WhatsAppAuthor {
+        var author = WhatsAppAuthor(
+            sender: contacts.sender(
+                from: fields.from, userID: fields.fromUserID, parentUserID: fields.fromParentUserID))
+        if fields.type?.isText("system") == true, let system = message["system"] {
+            author.hear(WhatsAppIdentityNews(system, of: fields))
         }
-        guard message.isObject else { return refused(.badField, "a message is not an object") }
-        let fields = MessageFields(message)
-        if let group = fields.groupID, !group.isNull, group.content.count > 0 { return .ignored(what: "group") }
-        guard let endpoint else { return refused(.missingField, "no metadata.phone_number_id") }
-        guard let idValue = fields.id, !idValue.isNull else { return refused(.missingField, "a message has no id") }
-        guard let id = idValue.identifier else {
-            return refused(.badField, "a message's id is not a text that can be kept")
-        }
-        let sender = contacts.sender(
-            from: fields.from, userID: fields.fromUserID, parentUserID: fields.fromParentUserID)
-        guard !sender.isKnownByNothing else {
+        guard !author.sender.isKnownByNothing else {
             let isAbsent = [fields.from, fields.fromUserID].allSatisfy { $0?.isEmptyValue ?? true }
-            return refused(isAbsent ? .missingField : .badField, "a message's sender has neither a phone nor an id")
+            throw Refusal(
+                isAbsent ? .missingField : .badField, "a message's sender has neither a phone nor an id")
         }
+        return author
+    }
+
+    /// A message's content; `author` is the person at the other end, whoever wrote it.
+    func whatsAppContent(
+        of message: JSONValue, _ fields: WhatsAppMessageFields, id: String, endpoint: EndpointReference,
+        with author: WhatsAppAuthor
+    ) -> InboundMessage {
         var result = InboundMessage(
-            endpoint: endpoint, id: id, sender: sender, sentAt: time(fields.timestamp), type: "text")
+            endpoint: endpoint, id: id, sender: author.sender, sentAt: time(fields.timestamp), type: "text")
         let context = fields.context.map(MessageContext.init)
         result.quotedMessageID = context?.id
         if fields.type?.isText("text") == true {
             result.body = fields.text?["body"]?.nonemptyText
             if fields.hasMore || context?.hasMore == true || !fields.holdsPlainText { result.raw = message.raw }
-            return .message(result)
+            return result
         }
         let type = fields.type.flatMap { $0.isString ? $0 : nil }
         result.type = type == nil ? "unknown" : Label.text("", type, lengthMax: WhatsAppContent.typeLengthMax)
@@ -70,21 +103,15 @@ extension MetaReading {
         result.body = content.body
         result.replyPayload = content.replyPayload
         result.quotedMessageID = content.subjectID ?? result.quotedMessageID
+        result.media = content.media
+        result.identityChanges = author.identityChanges
         result.raw = message.raw
-        return .message(result)
+        return result
     }
 
     /// Seconds since 1970 as a number or a string; the time of receipt where it is neither.
     func time(_ value: JSONValue?) -> Timestamp {
         value?.integer.map { Timestamp(seconds: $0) } ?? receivedAt
-    }
-}
-
-extension MessageFields {
-    /// `text` holds a body and nothing else.
-    fileprivate var holdsPlainText: Bool {
-        guard let text, text.isObject else { return false }
-        return text.members.allSatisfy { $0.key.isText("body") && $0.value.isString }
     }
 }
 
@@ -122,6 +149,22 @@ extension JSONValue {
         return text
     }
 
+    /// A short text or number, for a line or a column: cut after so many bytes.
+    func shortText(_ lengthMax: Int) -> String? {
+        guard let text = scalarText, !text.isEmpty else { return nil }
+        return text.cut(lengthMax)
+    }
+
     /// `null` or `""`: as good as absent.
     var isEmptyValue: Bool { isNull || isString && content.count == 0 }
+}
+
+extension String {
+    /// Its beginning, at most so many bytes of UTF-8: cut between characters of Unicode's, so that it stays a text.
+    func cut(_ lengthMax: Int) -> String {
+        guard utf8.count > lengthMax else { return self }
+        var end = utf8.index(startIndex, offsetBy: lengthMax)
+        while end.samePosition(in: unicodeScalars) == nil { end = utf8.index(before: end) }
+        return String(self[..<end])
+    }
 }

@@ -23,16 +23,14 @@ private struct WhatsAppContact {
             }
         }
         guard let profile else { return }
-        displayName = profile["name"]?.nonemptyText.map(Self.bounded)
-        username = profile["username"]?.nonemptyText.map(Self.bounded)
+        displayName = profile["name"]?.nonemptyText?.cut(Self.nameLengthMax)
+        username = profile["username"]?.nonemptyText.flatMap(Self.bare)
     }
 
-    /// Cut between characters of Unicode's, so that it stays a text.
-    private static func bounded(_ name: String) -> String {
-        guard name.utf8.count > nameLengthMax else { return name }
-        var end = name.utf8.index(name.startIndex, offsetBy: nameLengthMax)
-        while end.samePosition(in: name.unicodeScalars) == nil { end = name.utf8.index(before: end) }
-        return String(name[..<end])
+    /// A username comes with an `@` in front or without.
+    private static func bare(_ username: String) -> String? {
+        let bare = username.utf8.first == UInt8(ascii: "@") ? String(username.dropFirst()) : username
+        return bare.isEmpty ? nil : bare.cut(nameLengthMax)
     }
 }
 
@@ -46,11 +44,12 @@ struct WhatsAppContacts {
 
     private static let linearMax = 8
 
-    init(_ contacts: JSONValue?, messages: JSONValue) {
+    /// - Parameter list: the messages or statuses beside them; `nil` where a contact need not be of any of these.
+    init(_ contacts: JSONValue?, of list: JSONValue? = nil) {
         let contacts = contacts?.elements.map(WhatsAppContact.init) ?? []
         self.contacts = contacts
         byID = contacts.count > Self.linearMax ? Self.index(contacts) : [:]
-        let isPair = contacts.count == 1 && messages.elements.prefix(2).reduce(0) { total, _ in total + 1 } == 1
+        let isPair = contacts.count == 1 && list.map { $0.elements.prefix(2).reduce(0) { n, _ in n + 1 } == 1 } ?? false
         only = isPair ? contacts[0] : nil
     }
 
@@ -70,7 +69,7 @@ struct WhatsAppContacts {
         return contacts.first { $0.waID?.hasSameText(as: id) == true || $0.userID?.hasSameText(as: id) == true }
     }
 
-    /// Everything a message and its contact say about who wrote it.
+    /// Everything a message and its contact say about the person it is from or to.
     /// - Parameters:
     ///   - from: a phone number, a business-scoped id, empty, `null` or absent.
     ///   - userID: the business-scoped id.
@@ -96,8 +95,8 @@ extension Sender {
         guard let value else { return }
         if let phone = value.phone {
             self.phone = self.phone ?? phone
-        } else if value.isScopedID {
-            accountID = accountID ?? value.accountID
+        } else if accountID == nil {
+            accountID = value.scopedAccountID
         }
     }
 }
@@ -106,21 +105,29 @@ extension JSONValue {
     /// Longer ones are no ids of Meta's: 135 characters are the most it speaks of, 256 in an early draft.
     private static let accountIDLengthMax = 256
 
-    fileprivate var accountID: String? {
+    /// A business-, page- or Instagram-scoped id.
+    var accountID: String? {
         content.count <= Self.accountIDLengthMax ? identifier : nil
     }
 
-    /// `CC.` and what follows: a business-scoped id where a phone number is expected.
-    fileprivate var isScopedID: Bool {
-        isString
-            && withCharacters { characters in
-                characters.count > 3 && characters[2] == UInt8(ascii: ".")
-                    && characters[..<2].allSatisfy { $0 | 0x20 >= UInt8(ascii: "a") && $0 | 0x20 <= UInt8(ascii: "z") }
-            }
+    /// A business-scoped id where a phone number is expected.
+    var scopedAccountID: String? {
+        isString && withCharacters(Self.isScopedID) ? accountID : nil
+    }
+
+    static func isScopedID(_ text: String) -> Bool {
+        var text = text
+        return text.utf8.count <= accountIDLengthMax && text.withUTF8(isScopedID)
+    }
+
+    /// `CC.` and what follows.
+    private static func isScopedID(_ characters: UnsafeBufferPointer<UInt8>) -> Bool {
+        characters.count > 3 && characters[2] == UInt8(ascii: ".")
+            && characters[..<2].allSatisfy { $0 | 0x20 >= UInt8(ascii: "a") && $0 | 0x20 <= UInt8(ascii: "z") }
     }
 
     /// A `wa_id`: international digits without a plus sign. Anything else that is surely international is understood.
-    fileprivate var phone: PhoneNumber? {
+    var phone: PhoneNumber? {
         isString || isNumber ? withCharacters(Self.phone) : nil
     }
 
@@ -132,5 +139,11 @@ extension JSONValue {
         }
         let text = String(decoding: characters, as: UTF8.self)
         return text.hasPrefix("+") || text.hasPrefix("00") ? PhoneNumber(parsing: text) : nil
+    }
+
+    /// A number of ours as it is shown: international, in whatever form, the plus sign often left out.
+    var displayedPhone: PhoneNumber? {
+        guard let text = scalarText, text.utf8.count <= 32 else { return nil }
+        return PhoneNumber(parsing: text.hasPrefix("+") ? text : "+" + text)
     }
 }

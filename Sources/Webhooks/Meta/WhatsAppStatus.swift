@@ -2,12 +2,21 @@ import Messaging
 
 /// The members of a status that are read.
 private struct StatusFields {
-    var id: JSONValue?
-    var status: JSONValue?
-    var timestamp: JSONValue?
-    var errors: JSONValue?
-    var pricing: JSONValue?
-    var callbackData: JSONValue?
+    private(set) var id: JSONValue?
+    private(set) var status: JSONValue?
+    private(set) var timestamp: JSONValue?
+    private(set) var errors: JSONValue?
+    private(set) var pricing: JSONValue?
+    private(set) var callbackData: JSONValue?
+    private(set) var conversation: JSONValue?
+    private(set) var recipientType: JSONValue?
+    /// A person's number, or the group.
+    private(set) var recipientID: JSONValue?
+    private(set) var recipientUserID: JSONValue?
+    private(set) var recipientParentUserID: JSONValue?
+    private(set) var participantID: JSONValue?
+    private(set) var participantUserID: JSONValue?
+    private(set) var participantParentUserID: JSONValue?
 
     init(_ status: JSONValue) {
         for member in status.members {
@@ -18,38 +27,71 @@ private struct StatusFields {
             case 6 where key.isText("errors"): errors = member.value
             case 7 where key.isText("pricing"): pricing = member.value
             case 9 where key.isText("timestamp"): timestamp = member.value
+            case 12 where key.isText("conversation"): conversation = member.value
+            case 12 where key.isText("recipient_id"): recipientID = member.value
+            case 14 where key.isText("recipient_type"): recipientType = member.value
             case 24 where key.isText("biz_opaque_callback_data"): callbackData = member.value
-            default: continue
+            default: if key.textLength > 16 { takePerson(key, member.value) }
             }
         }
+    }
+
+    /// The other names of the one the message went to; Meta swapped two words of one of them in 2026.
+    private mutating func takePerson(_ key: JSONValue, _ value: JSONValue) {
+        if key.isText("recipient_user_id") {
+            recipientUserID = value
+        } else if key.isText("recipient_parent_user_id") || key.isText("parent_recipient_user_id") {
+            recipientParentUserID = value
+        } else if key.isText("recipient_participant_id") {
+            participantID = value
+        } else if key.isText("recipient_participant_user_id") {
+            participantUserID = value
+        } else if key.isText("recipient_participant_parent_user_id") {
+            participantParentUserID = value
+        }
+    }
+
+    var isOfGroup: Bool { recipientType?.isText("group") == true }
+
+    func recipient(_ contacts: WhatsAppContacts) -> Sender? {
+        let person =
+            isOfGroup
+            ? contacts.sender(
+                from: participantID, userID: participantUserID, parentUserID: participantParentUserID)
+            : contacts.sender(from: recipientID, userID: recipientUserID, parentUserID: recipientParentUserID)
+        return person.isKnownByNothing ? nil : person
     }
 }
 
 extension MetaReading {
     /// News of a message of ours. A word for a state that we do not know is no error.
-    func whatsAppStatus(_ value: JSONValue, endpoint: EndpointReference?) -> InboundEvent {
-        func refused(_ reason: UndecodableReason, _ detail: String) -> InboundEvent {
-            .undecodable(reason: reason, detail: detail, raw: value.raw)
-        }
-        guard value.isObject else { return refused(.badField, "a status is not an object") }
+    func whatsAppStatus(
+        _ value: JSONValue, in change: WhatsAppChange, contacts: WhatsAppContacts
+    ) throws(Refusal) -> InboundEvent {
+        guard value.isObject else { throw Refusal(.badField, "a status is not an object") }
         let fields = StatusFields(value)
-        guard let word = fields.status, !word.isEmptyValue else {
-            return refused(.missingField, "a status has no status")
+        guard let word = fields.status, word.isString, word.content.count > 0 else {
+            throw Refusal(of: fields.status, "a status has no status", "a status is not a text")
         }
-        guard word.isString else { return refused(.badField, "a status is not a text") }
         guard let status = Self.status(word) else { return .ignored(what: Label.text("status:", word)) }
-        guard let endpoint else { return refused(.missingField, "no metadata.phone_number_id") }
-        guard let idValue = fields.id, !idValue.isNull else { return refused(.missingField, "a status has no id") }
+        let endpoint = try change.requireEndpoint()
+        guard let idValue = fields.id, !idValue.isNull else { throw Refusal(.missingField, "a status has no id") }
         guard let id = idValue.identifier else {
-            return refused(.badField, "a status' id is not a text that can be kept")
+            throw Refusal(.badField, "a status' id is not a text that can be kept")
         }
-        let error = fields.errors?.elements.first { $0.isObject }
-        return .status(
-            StatusUpdate(
-                endpoint: endpoint, messageID: id, status: status, at: time(fields.timestamp),
-                errorCode: error?["code"]?.integer.flatMap { Int32(exactly: $0) },
-                errorDetail: error.flatMap(Self.detail), pricing: fields.pricing?.storableObject,
-                correlation: fields.callbackData?.text.flatMap { MessageReference(callbackData: $0) }))
+        var update = StatusUpdate(endpoint: endpoint, messageID: id, status: status, at: time(fields.timestamp))
+        if let error = fields.errors?.elements.first(where: \.isObject) {
+            update.errorCode = error["code"]?.integer.flatMap { Int32(exactly: $0) }
+            update.errorDetail = Self.detail(error)
+        }
+        update.pricing = fields.pricing?.storableObject
+        if let data = fields.callbackData, data.isString {
+            update.correlation = data.withCharacters { MessageReference(callbackData: $0) }
+        }
+        update.recipient = fields.recipient(contacts)
+        if fields.isOfGroup { update.groupID = fields.recipientID?.identifier }
+        update.windowEndsAt = fields.conversation?["expiration_timestamp"]?.integer.map { Timestamp(seconds: $0) }
+        return .status(update)
     }
 
     private static func status(_ word: JSONValue) -> DeliveryStatus? {

@@ -1,6 +1,7 @@
 import CReference
 import Glibc
 import Messaging
+import Reporting
 import Routing
 
 /// Lookups of random keys in the routing table, in a Swift dictionary and in a plain C table, in one run.

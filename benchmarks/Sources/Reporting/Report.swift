@@ -1,20 +1,29 @@
 /// One measured case beside its reference.
-struct Result {
-    var name: String
-    var value: Double
-    var unit: String
+package struct Result {
+    package var name: String
+    package var value: Double
+    package var unit: String
     /// The same job done by the reference, in this run.
-    var reference: Double?
+    package var reference: Double?
 
-    var ratio: Double? { reference.map { value / $0 } }
+    package var ratio: Double? { reference.map { value / $0 } }
+
+    package init(name: String, value: Double, unit: String, reference: Double?) {
+        self.name = name
+        self.value = value
+        self.unit = unit
+        self.reference = reference
+    }
 }
 
 /// What a benchmark prints: a table for people, or one JSON object.
-struct Report {
-    var name: String
-    var results: [Result] = []
+package struct Report {
+    package var name: String
+    package var results: [Result] = []
 
-    var table: String {
+    package init(name: String) { self.name = name }
+
+    package var table: String {
         let width = max(4, results.map(\.name.count).max() ?? 0)
         let head = pad("case", width) + "       value  unit        reference  ratio"
         let lines = results.map { result in
@@ -24,7 +33,7 @@ struct Report {
         return ([head] + lines).joined(separator: "\n")
     }
 
-    var json: String {
+    package var json: String {
         let rows = results.map { result in
             let reference = result.reference.map(rounded) ?? "null"
             let ratio = result.ratio.map(rounded) ?? "null"

@@ -1,0 +1,1 @@
+v{"event":"message.ack","session":"default","engine":"WEBJS","payload":{"id":"true_11111111111@g.us_4CC5EDD64BC22EBA6D639F2AF571346C_9999@lid","from":"11111111111@g.us","participant":"9999@lid","fromMe":true,"ack":3,"ackName":"READ"}}

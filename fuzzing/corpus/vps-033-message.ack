@@ -1,0 +1,1 @@
+v{"event":"message.ack","session":"default","payload":{}}
