@@ -56,7 +56,7 @@ extension Generator {
         guard let tenancy = pickTenancy() else { return }
         let buyer = pickLandlord()
         let property = tenancies[tenancy].row.property
-        for index in tenancies.indices where tenancies[index].row.property == property && !tenancies[index].isOver {
+        for index in tenancies.indices where tenancies[index].row.property == property {
             tenancies[index].landlord = landlords[buyer].id
             truth.landlords[tenancies[index].human, default: []].insert(landlords[buyer].id)
         }
