@@ -414,6 +414,20 @@ let package = Package(
             ],
             swiftSettings: rules),
         .testTarget(
+            name: "WorldTests",
+            dependencies: [
+                "GatewayTesting",
+                "Messaging",
+                "Webhooks",
+                "Journal",
+                "Intake",
+                "Routing",
+                "PostgresClient",
+                "PostgresStore",
+                "PrivatePostgres",
+            ],
+            swiftSettings: rules),
+        .testTarget(
             name: "APITests",
             dependencies: [
                 "API",

@@ -1,0 +1,161 @@
+import Messaging
+
+/// Where a message goes by the rules, from what was known at chosen moments.
+///
+/// Taking leases, identities and threads from different moments is how the oracle says "the table in memory was old":
+/// the ideal takes all three from the moment of the message.
+struct Ladder {
+    let leases: LeaseHistory
+    let people: PeopleHistory
+
+    /// What is known when.
+    struct Knowledge: Hashable {
+        var leases: Int
+        var identities: Int
+        var threads: Int
+
+        init(at tick: Int) { (leases, identities, threads) = (tick, tick, tick) }
+    }
+
+    /// What the ladder needs of a message.
+    struct Question {
+        var number: Number?
+        var account: String?
+        var place: Place
+        /// The conversation of the message it quotes.
+        var quoted: UniqueID?
+        var today: Day
+        /// Threads that are blocked: a quote alone finds them.
+        var blocked: Set<UniqueID>
+    }
+
+    enum Answer: Hashable {
+        /// By a lease.
+        case lease(landlord: RowID, tenant: RowID)
+        /// Into a thread there is.
+        case thread(landlord: RowID, tenant: RowID?)
+        case held
+        case unclaimed
+
+        var landlord: RowID? {
+            switch self {
+            case .lease(let landlord, _), .thread(let landlord, _): landlord
+            case .held, .unclaimed: nil
+            }
+        }
+        var tenant: RowID? {
+            switch self {
+            case .lease(_, let tenant): tenant
+            case .thread(_, let tenant): tenant
+            case .held, .unclaimed: nil
+            }
+        }
+    }
+
+    // MARK: The rungs
+
+    func answer(_ question: Question, knowing knowledge: Knowledge) -> Answer {
+        let threads = threads(question, knowledge)
+        if let quoted = question.quoted, let thread = threads.first(where: { $0.conversation == quoted }) {
+            return .thread(landlord: thread.key.landlord, tenant: thread.key.tenant)
+        }
+        let candidates = candidates(question, knowledge)
+        let running = candidates.filter { $0.runs(on: question.today) }
+        let counting = running.isEmpty ? candidates.filter { $0.isInGrace(on: question.today) } : running
+        if let first = counting.min(by: isOlder) {
+            if counting.contains(where: { $0.landlord != first.landlord }) { return .held }
+            return .lease(landlord: first.landlord, tenant: first.tenant)
+        }
+        let open = Set(threads.filter { !question.blocked.contains($0.conversation) }.map(\.key))
+        if let only = open.first, open.count == 1 { return .thread(landlord: only.landlord, tenant: only.tenant) }
+        return open.isEmpty ? .unclaimed : .held
+    }
+
+    /// Of people who share a phone at one landlord, the tenant with the oldest lease names the thread.
+    private func isOlder(_ a: LeaseHistory.Row, _ b: LeaseHistory.Row) -> Bool {
+        if a.from != b.from { return a.from ?? .min < b.from ?? .min }
+        return (a.tenant, a.lease) < (b.tenant, b.lease)
+    }
+
+    /// Who has a claim on a message: a lease that counts in whatever standing, or a thread with its sender.
+    func claims(_ question: Question, knowing knowledge: Knowledge) -> Set<RowID> {
+        let leases = candidates(question, knowledge).filter {
+            $0.runs(on: question.today) || $0.isInGrace(on: question.today)
+        }
+        return Set(leases.map(\.landlord)).union(threads(question, knowledge).map(\.key.landlord))
+    }
+
+    // MARK: Who
+
+    /// The person the sender is: the account's before the number's, for a number can be given to somebody else.
+    func sender(_ question: Question, asOf tick: Int) -> PeopleHistory.Person? {
+        let account = question.account.flatMap { holder(.account($0), question, tick) }
+        return account ?? question.number.flatMap { holder(.number($0), question, tick) }
+    }
+
+    private func holder(
+        _ value: PeopleHistory.Value, _ question: Question, _ tick: Int
+    ) -> PeopleHistory.Person? {
+        people.holder(PeopleHistory.Identity(realm: question.place.realm, value: value), asOf: tick)
+    }
+
+    private func threads(_ question: Question, _ knowledge: Knowledge) -> [PeopleHistory.Thread] {
+        guard let person = sender(question, asOf: knowledge.threads) else { return [] }
+        return people.threads(of: person, asOf: knowledge.threads).filter { admits($0.key.landlord, question) }
+    }
+
+    private func admits(_ landlord: RowID, _ question: Question) -> Bool {
+        question.place.owner.map { $0 == landlord } ?? true
+    }
+
+    // MARK: Leases
+
+    /// The leases that may be the sender's: under the number they show, and under numbers they are known to have or to
+    /// have had. Of a number somebody left, what was written before belongs to who left, what was written since to who
+    /// came.
+    private func candidates(_ question: Question, _ knowledge: Knowledge) -> [LeaseHistory.Row] {
+        let tick = knowledge.identities
+        let person = sender(question, asOf: tick)
+        let held = person.map { people.holdings(of: $0, asOf: tick) } ?? []
+        var rows: Set<LeaseHistory.Row> = []
+        var numbers = Set(held.compactMap { holding -> Number? in
+            guard case .number(let number) = holding.identity.value, holding.identity.realm == question.place.realm,
+                isLive(holding, tick) || holding.parting == .changed
+            else { return nil }
+            return number
+        })
+        if let shown = question.number { numbers.insert(shown) }
+        for number in numbers {
+            for lease in leases.leases(under: number, asOf: knowledge.leases)
+            where admits(lease.row.landlord, question)
+                && isMeant(lease.learnt, number, for: person, shown: number == question.number, question, tick)
+            {
+                rows.insert(lease.row)
+            }
+        }
+        return Array(rows)
+    }
+
+    private func isLive(_ holding: PeopleHistory.Holding, _ tick: Int) -> Bool {
+        holding.until.map { $0 > tick } ?? true
+    }
+
+    /// Whether a lease written at a moment under a number is meant for this person and not for another who had the
+    /// number before or has had it since. Where the provider only showed that a number changed hands, and the lease was
+    /// written in between, it may be either's.
+    private func isMeant(
+        _ learnt: Moment, _ number: Number, for person: PeopleHistory.Person?, shown: Bool, _ question: Question,
+        _ tick: Int
+    ) -> Bool {
+        let identity = PeopleHistory.Identity(realm: question.place.realm, value: .number(number))
+        let departures = people.departures(from: identity, asOf: tick)
+        let hasIt = shown || people.holder(identity, asOf: tick) == person
+        let leftAt = hasIt ? nil : departures.filter { $0.person == person }.map(\.between.upperBound).max()
+        let before = departures.filter { departure in
+            departure.person != person && leftAt.map { departure.between.upperBound <= $0 } ?? true
+        }
+        if let came = before.map(\.between.lowerBound).max(), learnt < came { return false }
+        if let leftAt, learnt >= leftAt { return false }
+        return true
+    }
+}

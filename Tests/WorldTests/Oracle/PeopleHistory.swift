@@ -1,0 +1,249 @@
+import Messaging
+
+/// Who was who, as far as webhooks told: identities seen together, and the provider's notices, in the journal's order.
+///
+/// Written from the table "seen → then" of the schema's design, one rule after the other.
+struct PeopleHistory {
+    typealias Person = Int
+
+    enum Value: Hashable {
+        case number(Number)
+        case account(String)
+
+        var isNumber: Bool { if case .number = self { true } else { false } }
+    }
+
+    /// An identity inside its realm: what is learnt on a landlord's own number is worth nothing elsewhere.
+    struct Identity: Hashable {
+        var realm: Int
+        var value: Value
+    }
+
+    enum Parting: Hashable {
+        /// The person has another number, or another id.
+        case changed
+        /// Another human shows it.
+        case recycled
+        /// A notice gave it to somebody else.
+        case repointed
+    }
+
+    /// A person has an identity, from a tick to a tick.
+    struct Holding {
+        var identity: Identity
+        var person: Person
+        var since: Int
+        var firstSeen: Moment
+        var until: Int?
+        var parting: Parting?
+        /// Between these moments the person left it: one, where the provider told; a span, where it only showed.
+        var leftBetween: ClosedRange<Moment>?
+    }
+
+    private(set) var holdings: [Holding] = []
+    private var byIdentity: [Identity: [Int]] = [:]
+    private var byPerson: [Person: [Int]] = [:]
+    private var mergedInto: [Person: (into: Person, tick: Int)] = [:]
+    private var absorbed: [Person: [Person]] = [:]
+    /// Two people who may be one: nobody is merged.
+    private(set) var conflicts: Set<[Person]> = []
+    private var nextPerson = 0
+
+    /// A conversation that was opened, and for whom.
+    struct Thread {
+        var key: Key
+        var person: Person
+        var since: Int
+        var conversation: UniqueID
+        /// Who wrote the messages in it, truly.
+        var humans: Set<Int> = []
+
+        struct Key: Hashable {
+            var landlord: RowID
+            var tenant: RowID?
+        }
+    }
+
+    private(set) var threads: [Thread] = []
+    private var threadsOf: [Person: [Int]] = [:]
+    private var threadAt: [UniqueID: Int] = [:]
+
+    // MARK: Asking
+
+    func root(_ person: Person, asOf tick: Int = .max) -> Person {
+        var person = person
+        while let merged = mergedInto[person], merged.tick <= tick { person = merged.into }
+        return person
+    }
+
+    /// Who has an identity at a tick.
+    func holder(_ identity: Identity, asOf tick: Int = .max) -> Person? {
+        live(identity, asOf: tick).map { root(holdings[$0].person, asOf: tick) }
+    }
+
+    private func live(_ identity: Identity, asOf tick: Int = .max) -> Int? {
+        (byIdentity[identity] ?? []).last { holdings[$0].since <= tick && holdings[$0].until.map { $0 > tick } ?? true }
+    }
+
+    /// Everything a person has or had at a tick, also as those they were before.
+    func holdings(of person: Person, asOf tick: Int) -> [Holding] {
+        var all: [Holding] = []
+        var open = [person]
+        while let next = open.popLast() {
+            all += (byPerson[next] ?? []).map { holdings[$0] }.filter { $0.since <= tick }
+            open += (absorbed[next] ?? []).filter { mergedInto[$0].map { $0.tick <= tick } ?? false }
+        }
+        return all
+    }
+
+    /// Who left a number, known at a tick.
+    func departures(from identity: Identity, asOf tick: Int) -> [(person: Person, between: ClosedRange<Moment>)] {
+        (byIdentity[identity] ?? []).compactMap { index in
+            let holding = holdings[index]
+            guard let until = holding.until, until <= tick, holding.parting == .changed, let left = holding.leftBetween
+            else { return nil }
+            return (root(holding.person, asOf: tick), left)
+        }
+    }
+
+    /// The threads a person has at a tick, also as those they were before.
+    func threads(of person: Person, asOf tick: Int = .max) -> [Thread] {
+        var all: [Thread] = []
+        var open = [person]
+        while let next = open.popLast() {
+            all += (threadsOf[next] ?? []).map { threads[$0] }.filter { $0.since <= tick }
+            open += (absorbed[next] ?? []).filter { mergedInto[$0].map { $0.tick <= tick } ?? false }
+        }
+        return all
+    }
+
+    func thread(_ conversation: UniqueID) -> Thread? { threadAt[conversation].map { threads[$0] } }
+
+    // MARK: Seeing
+
+    /// Identities in one message.
+    mutating func see(_ number: Number?, _ account: String?, realm: Int, at: Moment, tick: Int) {
+        let phone = number.map { Identity(realm: realm, value: .number($0)) }
+        let id = account.map { Identity(realm: realm, value: .account($0)) }
+        var byPhone = phone.flatMap { holder($0) }
+        var byID = id.flatMap { holder($0) }
+        if let holder = byPhone, let id, holder != byID, let other = liveAccount(of: holder, realm: realm),
+            other != id, let phone
+        {
+            // An account id does not change while the number stays: another human has the number.
+            part(phone, .recycled, tick: tick, between: nil)
+            byPhone = nil
+        }
+        if let phoned = byPhone, let known = byID, phoned != known {
+            if threads(of: known).isEmpty {
+                absorb(known, into: phoned, tick: tick)
+                byID = phoned
+            } else if threads(of: phoned).isEmpty {
+                absorb(phoned, into: known, tick: tick)
+            } else {
+                conflicts.insert([min(phoned, known), max(phoned, known)])
+            }
+        }
+        let person = byID ?? byPhone ?? makePerson()
+        for identity in [phone, id].compactMap({ $0 }) where holder(identity) == nil {
+            for other in live(of: person, like: identity) {
+                part(other, .changed, tick: tick, between: lastSeen(other) ... max(at, lastSeen(other)))
+            }
+            hold(identity, person, tick: tick, at: at)
+        }
+        for identity in [phone, id].compactMap({ $0 }) { seen[identity] = max(seen[identity] ?? at, at) }
+    }
+
+    /// When an identity was last shown.
+    private var seen: [Identity: Moment] = [:]
+    private func lastSeen(_ identity: Identity) -> Moment { seen[identity] ?? .min }
+
+    private func liveAccount(of person: Person, realm: Int) -> Identity? {
+        holdings(of: person, asOf: .max).first { $0.until == nil && !$0.identity.value.isNumber && $0.identity.realm == realm }?
+            .identity
+    }
+
+    private func live(of person: Person, like identity: Identity) -> [Identity] {
+        holdings(of: person, asOf: .max).filter {
+            $0.until == nil && $0.identity.realm == identity.realm && $0.identity != identity
+                && $0.identity.value.isNumber == identity.value.isNumber
+        }.map(\.identity)
+    }
+
+    // MARK: Being told
+
+    /// The provider says that somebody goes by another number or id. Before the first message under the new one or
+    /// after it, and any number of times.
+    mutating func change(
+        _ old: Value, _ new: Value, realm: Int, at: Moment, tick: Int
+    ) {
+        let old = Identity(realm: realm, value: old)
+        let new = Identity(realm: realm, value: new)
+        let found = holder(new)
+        if let found, holdings(of: found, asOf: .max).contains(where: {
+            $0.identity == old && $0.parting == .changed
+        }) { return }
+        // Somebody first seen under the old value after the event is its next holder.
+        let holding = live(old).flatMap { holdings[$0].firstSeen <= at ? $0 : nil }
+        let mover = holding.map { root(holdings[$0].person) } ?? found ?? makePerson()
+        if holding != nil {
+            part(old, .changed, tick: tick, between: at...at)
+        } else {
+            hold(old, mover, tick: tick, at: at, leftAt: at)
+        }
+        guard let found, found != mover else {
+            if found == nil { hold(new, mover, tick: tick, at: at) }
+            return
+        }
+        let ours = Set(threads(of: mover).map(\.key))
+        if threads(of: found).allSatisfy({ $0.key.tenant != nil && ours.contains($0.key) }) {
+            absorb(found, into: mover, tick: tick)
+        } else {
+            conflicts.insert([min(found, mover), max(found, mover)])
+            part(new, .repointed, tick: tick, between: nil)
+            hold(new, mover, tick: tick, at: at)
+        }
+    }
+
+    // MARK: Writing down
+
+    /// A message of a human was put into a conversation.
+    mutating func wrote(_ human: Int, in conversation: UniqueID, _ key: Thread.Key, of person: Person, tick: Int) {
+        let index = threadAt[conversation] ?? threads.count
+        if index == threads.count {
+            threads.append(Thread(key: key, person: person, since: tick, conversation: conversation))
+            threadsOf[person, default: []].append(index)
+            threadAt[conversation] = index
+        }
+        threads[index].humans.insert(human)
+    }
+
+    private mutating func makePerson() -> Person {
+        nextPerson += 1
+        return nextPerson
+    }
+
+    private mutating func hold(
+        _ identity: Identity, _ person: Person, tick: Int, at: Moment, leftAt: Moment? = nil
+    ) {
+        let index = holdings.count
+        holdings.append(
+            Holding(
+                identity: identity, person: person, since: tick, firstSeen: at, until: leftAt == nil ? nil : tick,
+                parting: leftAt == nil ? nil : .changed, leftBetween: leftAt.map { $0...$0 }))
+        byIdentity[identity, default: []].append(index)
+        byPerson[person, default: []].append(index)
+    }
+
+    private mutating func part(_ identity: Identity, _ parting: Parting, tick: Int, between: ClosedRange<Moment>?) {
+        guard let index = live(identity) else { return }
+        holdings[index].until = tick
+        holdings[index].parting = parting
+        holdings[index].leftBetween = between
+    }
+
+    private mutating func absorb(_ person: Person, into other: Person, tick: Int) {
+        mergedInto[person] = (other, tick)
+        absorbed[other, default: []].append(person)
+    }
+}

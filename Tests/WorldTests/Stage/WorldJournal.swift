@@ -1,0 +1,61 @@
+import GatewayTesting
+import Journal
+import Messaging
+
+/// A journal in memory that takes webhooks many at once, so that the same story is cut into the same batches, and that
+/// tells when its reader has nothing left to do.
+final class WorldJournal: Journal {
+    private struct State {
+        var id = UniqueID(high: 0x4000, low: 0x8000_0000_0000_0001)
+        var entries: [Envelope] = []
+        var confirmed: Int64 = 0
+        /// The reader waits for what comes after this.
+        var waitingAfter: Int64?
+    }
+
+    private let state = Watched(State())
+
+    var count: Int { state.value.entries.count }
+
+    func append(_ envelopes: [Envelope]) {
+        state.change { state in
+            state.waitingAfter = nil
+            state.entries += envelopes
+        }
+    }
+
+    /// Returns when all there is was recorded, and the reader waits.
+    func untilIdle() async {
+        await state.until { $0.waitingAfter == Int64($0.entries.count) && $0.confirmed == Int64($0.entries.count) }
+    }
+
+    var standing: JournalStanding {
+        let state = state.value
+        return JournalStanding(
+            id: state.id, confirmed: JournalPosition(state.confirmed), last: JournalPosition(Int64(state.entries.count)),
+            oldest: JournalPosition(1), backlogBytes: 0)
+    }
+
+    func entries(after position: JournalPosition, limit: ReadLimit) async throws(JournalError) -> [JournalEntry] {
+        let first = Int(position.value)
+        let entries = state.value.entries.dropFirst(first).prefix(limit.entries)
+        return entries.enumerated().map {
+            JournalEntry(position: JournalPosition(Int64(first + $0.offset + 1)), envelope: $0.element)
+        }
+    }
+
+    func entriesAvailable(after position: JournalPosition) async {
+        state.change { if Int64($0.entries.count) == position.value { $0.waitingAfter = position.value } }
+        await state.until { Int64($0.entries.count) > position.value }
+    }
+
+    func confirm(upTo position: JournalPosition) async throws(JournalError) {
+        state.change { $0.confirmed = max($0.confirmed, position.value) }
+    }
+
+    func rewind(to position: JournalPosition) async throws(JournalError) {
+        state.change { $0.confirmed = position.value }
+    }
+
+    func renew(id: UniqueID) async throws(JournalError) { state.change { $0.id = id } }
+}
