@@ -102,6 +102,7 @@ import Testing
                 "echo \"restore_command = '/bin/false'\" >> \"$1/postgresql.auto.conf\"; touch \"$1/recovery.signal\"",
                 cluster.cluster.layout.data)
             try await cluster.start()
+            while try await Self.value(cluster.connectionString(), "SELECT pg_is_in_recovery()") == "true" {}
         }
         let after = try await Self.value(cluster.connectionString(), "SELECT gateway.cluster_epoch()")
         #expect(before.split(separator: ".")[0...1] == after.split(separator: ".")[0...1])
