@@ -11,7 +11,8 @@ import Testing
 
 /// Everything that decides about routes, changed in the database as the landlord application or an operator does it.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct RouteFeedTests {
-    @Test("a change reaches the table by its hint, and by the clock alone; nothing else in the table changes",
+    @Test(
+        "a change reaches the table by its hint, and by the clock alone; nothing else in the table changes",
         arguments: FeedChange.all)
     func reaches(_ change: FeedChange) async throws {
         let world = try await FeedWorld()
@@ -28,14 +29,16 @@ import Testing
         }
     }
 
-    @Test("what routing does not look at is not told", arguments: [
-        "UPDATE public.tenants SET email = 'x@example.org'",
-        "UPDATE public.user_profiles SET updated_at = now()",
-        "UPDATE gateway.endpoints SET last_seen_at = now(), status = 'disconnected', session_data = '{\"a\": 1}'",
-        "UPDATE gateway.endpoints SET display_name = 'x' WHERE false",
-        "UPDATE gateway.settings SET value = '15' WHERE key = 'webhook_log_retention_days'",
-        "INSERT INTO public.properties (user_id, address) SELECT id, 'empty' FROM auth.users",
-    ])
+    @Test(
+        "what routing does not look at is not told",
+        arguments: [
+            "UPDATE public.tenants SET email = 'x@example.org'",
+            "UPDATE public.user_profiles SET updated_at = now()",
+            "UPDATE gateway.endpoints SET last_seen_at = now(), status = 'disconnected', session_data = '{\"a\": 1}'",
+            "UPDATE gateway.endpoints SET display_name = 'x' WHERE false",
+            "UPDATE gateway.settings SET value = '15' WHERE key = 'webhook_log_retention_days'",
+            "INSERT INTO public.properties (user_id, address) SELECT id, 'empty' FROM auth.users",
+        ])
     func silent(_ sql: String) async throws {
         let world = try await FeedWorld()
         let source = PostgresRouteSource(world.database.plain)
@@ -117,7 +120,8 @@ struct FeedChange: Sendable, CustomTestStringConvertible {
         FeedChange(
             "a tenant's number", "UPDATE public.tenants SET phone = '07911 000009' WHERE name = 'Tess'",
             [tess, new, alias]),
-        FeedChange("a number that is none", "UPDATE public.tenants SET phone = '?' WHERE name = 'Tess'", [tess, alias]),
+        FeedChange(
+            "a number that is none", "UPDATE public.tenants SET phone = '?' WHERE name = 'Tess'", [tess, alias]),
         FeedChange("a tenant's name", "UPDATE public.tenants SET name = 'T.' WHERE name = 'Tess'", [tess, alias]),
         FeedChange(
             "a tenant's owner",
@@ -240,6 +244,15 @@ struct FeedChange: Sendable, CustomTestStringConvertible {
         FeedChange(
             "an account id that rotated",
             "SELECT gateway.change_identity('bsuid', 'PF', 'US.tess', 'US.tess2', now())", [alias, "US.tess2"]),
+        FeedChange(
+            "an account id whose portfolio becomes known",
+            prepare: """
+                SELECT gateway.ensure_endpoint('cloud', 'PN4', 'W4');
+                UPDATE gateway.identities SET scope = 'W4' WHERE value = 'US.tess'
+                """,
+            "SELECT gateway.ensure_endpoint('cloud', 'PN4', 'W4', 'PF')", [alias, "endpoints"]),
+        FeedChange("an account id removed", "DELETE FROM gateway.identities WHERE value = 'US.tess'", [alias]),
+        FeedChange("a number removed", "DELETE FROM gateway.identities WHERE kind = 'phone'", [alias]),
     ]
 
     private static let endpointsAndSettings = [

@@ -27,7 +27,8 @@ import Testing
     }
 
     /// A copied piece is what one more change costs.
-    @Test("numbers one after the other, and those of one length, spread over all pieces", arguments: [1, 7, 100, 65_536])
+    @Test(
+        "numbers one after the other, and those of one length, spread over all pieces", arguments: [1, 7, 100, 65_536])
     func spreads(step: UInt64) {
         var pieces = [Int](repeating: 0, count: 256)
         for number in 0..<32_768 as Range<UInt64> {

@@ -148,7 +148,9 @@ extension RouteLoader {
         metrics.loads.increment()
         let unsorted = Mutex<RoutingTableBuilder?>(builder)
         builder = RoutingTableBuilder()
-        let loaded = await Self.aside { unsorted.withLock { $0.take() ?? RoutingTableBuilder() }.finish(cursor: cursor) }
+        let loaded = await Self.aside {
+            unsorted.withLock { $0.take() ?? RoutingTableBuilder() }.finish(cursor: cursor)
+        }
         return try await publishing.withLock { [self] in
             // What was committed during the load may be in the table in use: the new one must not go back behind it.
             let asked = now()

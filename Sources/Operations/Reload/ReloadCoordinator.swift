@@ -107,7 +107,8 @@ private actor KindReloader {
     private var waiting: Task<ReloadResult, Never>?
 
     init(
-        kind: ReloadKind, generation: @escaping @Sendable () -> Int64, action: @escaping ReloadCoordinator.Action, logger: Logger,
+        kind: ReloadKind, generation: @escaping @Sendable () -> Int64, action: @escaping ReloadCoordinator.Action,
+        logger: Logger,
         metrics: any MetricsFactory
     ) {
         self.kind = kind
@@ -156,7 +157,8 @@ private actor KindReloader {
         case .unchanged(let receipt):
             logger.info("\(kind.rawValue) unchanged: \(receipt.summary)", metadata: metadata(receipt.generation))
         case .rejected(let reason):
-            logger.error("\(kind.rawValue) not reloaded, the live ones stay: \(reason)", metadata: metadata(generation()))
+            logger.error(
+                "\(kind.rawValue) not reloaded, the live ones stay: \(reason)", metadata: metadata(generation()))
         }
     }
 

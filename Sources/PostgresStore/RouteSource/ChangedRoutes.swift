@@ -23,7 +23,7 @@ struct ChangedRoutes {
                 SELECT kind::text, phone_key, landlord_id, id_kind, id_scope, id_value
                   FROM gateway.route_changes_since($1::text::pg_snapshot) LIMIT $2
                 """, [.text(cursor.snapshot), .int64(Self.keysMax + 1)])
-        } catch where error.sqlState == "ZR001" {
+        } catch  where error.sqlState == "ZR001" {
             return nil
         }
         guard rows.count <= Self.keysMax else { return nil }

@@ -46,6 +46,21 @@ BEGIN
   RETURN NULL;
 END $$;
 
+-- Identities are logged where they are learnt; not so when an endpoint's portfolio becomes known and their scope with it
+-- (ensure_endpoint), or when somebody removes them. Other writes do not come here: they are many.
+CREATE OR REPLACE FUNCTION gateway.on_identity_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO gateway.route_changes (kind, id_kind, id_scope, id_value)
+    SELECT 'i', OLD.kind, OLD.scope, OLD.value WHERE OLD.kind <> 'username';
+  PERFORM gateway.log_identities(OLD.person_id);
+  RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER gateway_feed_moved AFTER UPDATE OF scope ON gateway.identities
+  FOR EACH ROW WHEN (OLD.scope IS DISTINCT FROM NEW.scope) EXECUTE FUNCTION gateway.on_identity_change();
+CREATE OR REPLACE TRIGGER gateway_feed_del AFTER DELETE ON gateway.identities
+  FOR EACH ROW EXECUTE FUNCTION gateway.on_identity_change();
+
 -- The grace and the statuses that have one decide which ended leases are routes at all: those are few beside the
 -- running ones, and brought in line here.
 CREATE OR REPLACE FUNCTION gateway.on_setting_change() RETURNS trigger
@@ -83,8 +98,9 @@ BEGIN
   END LOOP;
 END $$;
 
--- The application's tables. New beside 0004: a property that arrives after its leases or gets its owner later, and
--- TRUNCATE, which tells no rows and is answered by comparing everything.
+-- The application's tables. New beside 0004: a property that arrives after its leases or gets its owner later; TRUNCATE,
+-- which tells no rows and is answered by comparing everything; and steps, because the comparison of tenants takes time
+-- with the square of their number.
 CREATE OR REPLACE FUNCTION gateway.on_source_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -116,7 +132,11 @@ BEGIN
     IF TG_OP = 'TRUNCATE' THEN PERFORM gateway.refresh_tenant_landlord_routing(); END IF;
   END CASE;
   IF cardinality(landlords) > 0 THEN PERFORM gateway.sync_landlords(landlords); END IF;
-  IF cardinality(tenants) > 0 THEN PERFORM gateway.sync_routes(tenants); END IF;
+  IF cardinality(tenants) > 0 THEN
+    FOR i IN 0 .. (cardinality(tenants) - 1) / 500 LOOP
+      PERFORM gateway.sync_routes(tenants[i * 500 + 1 : i * 500 + 500]);
+    END LOOP;
+  END IF;
   RETURN NULL;
 END $$;
 
