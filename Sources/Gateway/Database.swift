@@ -35,8 +35,11 @@ struct Database: Sendable {
         conversations = PostgresConversationStore(
             PostgresPool(connection("api"), limits: .init(connectionsMax: Self.landlordConnectionsMax)))
         routes = RouteLoader(
-            source: PostgresRouteSource(connection("routes")), pollSeconds: configuration.routePollSeconds,
-            health: board.register("routes", blocksAcknowledging: false), database: health, logger: logger)
+            source: PostgresRouteSource(connection("routes")),
+            pace: .init(
+                poll: .seconds(configuration.routePollSeconds), staleAfter: .seconds(configuration.routesStaleSeconds)),
+            database: health, logger: logger)
+        board.register("routes", blocksAcknowledging: false) { [routes] in routes.health }
         gate = DatabaseGate(
             connection("start"), health: health, logger: logger
         ) {

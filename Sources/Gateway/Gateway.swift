@@ -70,6 +70,7 @@ package struct Gateway: Sendable {
             table: { database.routes.table.snapshot }, owner: newID(), clock: ContinuousClock(), now: SystemTime.now,
             observer: IntakeReporter(logger: logger, health: board.register("recording", blocksAcknowledging: false)))
         let reloads = reloads(rules, certificates, database.routes, logger: logger)
+        registry.collect { database.routes.samples + reloads.samples }
         let ingress = IngressServer(
             configuration: .init(
                 host: configuration.bind, port: configuration.ingressPort, limits: configuration.ingressLimits),
@@ -135,8 +136,9 @@ package struct Gateway: Sendable {
         ReloadCoordinator(
             logger: logger,
             actions: [
-                .rules: (1, { try rules.reload() }), .certificates: (1, { try certificates.reload() }),
-                .routes: (0, { try await routes.reload() }),
+                .rules: ({ rules.generation }, { try rules.reload() }),
+                .certificates: ({ certificates.generation }, { try certificates.reload() }),
+                .routes: ({ routes.liveGeneration }, { try await routes.reload() }),
             ])
     }
 

@@ -14,6 +14,13 @@ extension PostgresConnection {
         try execute("LISTEN \(channel)")
     }
 
+    /// Takes back every notification that has come in so far, without waiting.
+    package func discardNotifications() throws(PostgresError) {
+        let pointer = try usable()
+        guard PQconsumeInput(pointer) == 1 else { throw lost(pointer) }
+        while let notification = PQnotifies(pointer) { PQfreemem(notification) }
+    }
+
     /// Waits for the next notification, on a connection that does nothing else meanwhile.
     /// - Returns: `nil` when the time is over, or the task is cancelled.
     package nonisolated func waitForNotification(timeout: Duration) async throws(PostgresError) -> PostgresNotification?

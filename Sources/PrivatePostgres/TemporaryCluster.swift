@@ -5,7 +5,7 @@ import Synchronization
 /// A cluster for one process, usually of tests: without durability, in a directory of its own, stopped and removed when
 /// the process ends, in whatever way. A program that waits for the end of a pipe sees to that.
 package final class TemporaryCluster: Sendable {
-    private let cluster: PrivatePostgres
+    let cluster: PrivatePostgres
     private let watch: Int32
     private let names = Atomic<Int>(0)
     private let templates = Mutex<[String: Task<Void, any Error>]>([:])

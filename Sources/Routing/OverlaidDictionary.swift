@@ -1,10 +1,11 @@
 /// A dictionary that is large and seldom rebuilt, and the entries that changed since.
 ///
-/// Changing an entry of a copy costs as much as there are changes, whatever the size of what lies below.
-struct OverlaidDictionary<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+/// Changing an entry of a copy costs next to nothing, whatever the size of what lies below and however much changed
+/// before.
+struct OverlaidDictionary<Key: OverlayKey, Value: Sendable>: Sendable {
     private(set) var base: [Key: Value]
     /// `.some(nil)`: gone since.
-    private(set) var changes: [Key: Value?] = [:]
+    private(set) var changes = Overlay<Key, Value?>()
     private(set) var count: Int
 
     init(_ base: [Key: Value]) {
@@ -19,14 +20,14 @@ struct OverlaidDictionary<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         }
         set {
             count += (newValue == nil ? 0 : 1) - (self[key] == nil ? 0 : 1)
-            changes[key] = .some(newValue)
+            changes.set(key, to: newValue)
         }
     }
 
     /// All entries as one plain dictionary.
     func merged() -> [Key: Value] {
         var all = base
-        for (key, value) in changes { all[key] = value }
+        changes.forEach { key, value in all[key] = value }
         return all
     }
 }

@@ -10,13 +10,30 @@ public protocol RouteSource: Sendable {
     /// What changed since a cursor, as one consistent picture, or `nil` when the cursor no longer reaches (changes were
     /// pruned, a bulk load, another cluster): then everything must be loaded again.
     func changes(since cursor: RouteCursor) async throws -> RouteDelta?
+
+    /// Waits until something may have changed, at most so long. Many hints in a row are one; none is lost that came
+    /// between two calls.
+    ///
+    /// A hint is all it is: whoever is told nothing asks for changes all the same, now and then.
+    func changesAvailable(atMost limit: Duration) async -> RouteHint
+}
+
+/// What came of waiting for a hint.
+public enum RouteHint: Hashable, Sendable {
+    /// Something may have changed: it was said, or hints may have been missed, as when listening has just begun.
+    case hinted
+    /// Nothing was said.
+    case quiet
+    /// Hints cannot be received now. The source tries to listen again by itself, in later calls.
+    case deaf(reason: String)
 }
 
 /// A moment in the life of the database that changes can be asked from. Opaque.
 public struct RouteCursor: Hashable, Sendable {
     /// `pg_current_snapshot()` as text.
     public let snapshot: String
-    /// Differs where the same snapshot would mean something else: another cluster, another timeline.
+    /// Differs where the same snapshot would mean something else: another cluster or database, another timeline, another
+    /// run of the server.
     public let epoch: String
 
     public init(snapshot: String, epoch: String) {
@@ -126,13 +143,13 @@ public struct RouteDelta: Sendable {
     public var routes: [PhoneKey: [Route]]
     public var landlords: [UniqueID: Landlord?]
     public var identities: [AccountIdentity: [IdentityLink]]
-    /// All endpoints: they are few.
-    public var endpoints: [Endpoint]
+    /// All endpoints, when one of them changed.
+    public var endpoints: [Endpoint]?
     public var settings: RouteSettings
 
     public init(
         cursor: RouteCursor, routes: [PhoneKey: [Route]] = [:], landlords: [UniqueID: Landlord?] = [:],
-        identities: [AccountIdentity: [IdentityLink]] = [:], endpoints: [Endpoint] = [],
+        identities: [AccountIdentity: [IdentityLink]] = [:], endpoints: [Endpoint]? = nil,
         settings: RouteSettings = RouteSettings()
     ) {
         self.cursor = cursor

@@ -15,19 +15,20 @@ public final class RoutingTable: Sendable {
 
     let store: RouteStore
     /// All leases of the keys that changed since `store` was built; an empty list = the key is gone.
-    let changedRoutes: [PhoneKey: [Route]]
+    let changedRoutes: Overlay<PhoneKey, [Route]>
     let landlords: OverlaidDictionary<UniqueID, Landlord>
     let identities: IdentityIndex
     private let endpoints: [EndpointReference: Endpoint]
     private let keyCount: Int
     private let rejectedCount: Int
 
-    /// From this many changes on, `compacted()` is worth its time: each change copies the changes before it.
+    /// From this many changes on, `compacted()` is worth its time: what changed is looked up in a second place, and takes
+    /// three times the memory.
     public static let overlayLimit = 32_768
 
     init(
         generation: UInt64, cursor: RouteCursor, settings: RouteSettings, store: RouteStore,
-        changedRoutes: [PhoneKey: [Route]] = [:], routeCount: Int, keyCount: Int, rejectedCount: Int,
+        changedRoutes: Overlay<PhoneKey, [Route]> = Overlay(), routeCount: Int, keyCount: Int, rejectedCount: Int,
         landlords: OverlaidDictionary<UniqueID, Landlord>, identities: IdentityIndex,
         endpoints: [EndpointReference: Endpoint]
     ) {
@@ -112,34 +113,36 @@ public final class RoutingTable: Sendable {
     private var overlayCount: Int { changedRoutes.count + landlords.changes.count + identities.changeCount }
 
     private var byteCount: Int {
-        store.byteCount + 140 * landlords.count + identities.byteCount
-            + changedRoutes.values.reduce(64 * changedRoutes.count) { $0 + 136 * $1.count }
+        var bytes = store.byteCount + 140 * landlords.count + identities.byteCount + 64 * changedRoutes.count
+        changedRoutes.forEach { _, routes in bytes += 136 * routes.count }
+        return bytes
     }
 
-    /// The table with some changes: the next generation, or the same if there are none. Costs as much as these and the
-    /// earlier changes since the last compaction, whatever the size of the table.
-    public func applying(_ delta: RouteDelta) -> RoutingTable {
+    /// The table with some changes: the next generation, or the same if there are none. Costs as much as these changes,
+    /// whatever the size of the table and however much changed before.
+    /// - Parameter previous: the table the result takes the place of, where that is another: the result's generation is
+    ///   beyond it.
+    public func applying(_ delta: RouteDelta, replacing previous: RoutingTable? = nil) -> RoutingTable {
         var changed = changedRoutes
         var routes = routeCount
         var keys = keyCount
         for (key, held) in delta.routes {
             let before = routeCount(of: key)
-            changed[key] = held
+            changed.set(key, to: held)
             routes += held.count - before
             keys += (held.isEmpty ? 0 : 1) - (before == 0 ? 0 : 1)
         }
         var landlords = landlords
         for (id, landlord) in delta.landlords { landlords[id] = landlord }
-        let endpoints = Self.index(delta.endpoints)
+        let endpoints = delta.endpoints.map(Self.index) ?? self.endpoints
         let isUnchanged =
             delta.routes.isEmpty && delta.landlords.isEmpty && delta.identities.isEmpty
-            && delta.settings == settings && endpoints == self.endpoints
+            && delta.settings == settings && (delta.endpoints == nil || endpoints == self.endpoints)
+        let generation = max(generation, previous.map { $0.generation + 1 } ?? 0)
         return RoutingTable(
             generation: isUnchanged ? generation : generation + 1, cursor: delta.cursor, settings: delta.settings,
-            store: store,
-            changedRoutes: changed, routeCount: routes, keyCount: keys, rejectedCount: rejectedCount,
-            landlords: landlords, identities: identities.applying(delta.identities),
-            endpoints: endpoints)
+            store: store, changedRoutes: changed, routeCount: routes, keyCount: keys, rejectedCount: rejectedCount,
+            landlords: landlords, identities: identities.applying(delta.identities), endpoints: endpoints)
     }
 
     /// The same table without an overlay, and the same generation. Takes as long as building a table, so it is not for
@@ -147,7 +150,7 @@ public final class RoutingTable: Sendable {
     public func compacted() -> RoutingTable {
         var builder = RouteStore.Builder()
         store.forEachRoute { if changedRoutes[$0.key] == nil { builder.add($0) } }
-        for route in changedRoutes.values.joined() { builder.add(route) }
+        changedRoutes.forEach { _, routes in routes.forEach { builder.add($0) } }
         let rejected = builder.rejectedCount
         let store = builder.finish()
         return RoutingTable(

@@ -1,7 +1,7 @@
 import Messaging
 
 /// Builds a routing table from the chunks of a full load.
-public struct RoutingTableBuilder {
+public struct RoutingTableBuilder: Sendable {
     private var routes = RouteStore.Builder()
     private var identities = IdentityIndex.Builder()
     private var landlords: [UniqueID: Landlord] = [:]

@@ -26,6 +26,7 @@ import Testing
         #expect(configuration.journalLimits.keepSeconds == 86_400)
         #expect(!configuration.supabase.isConfigured)
         #expect(configuration.unused.isEmpty)
+        #expect(configuration.routePollSeconds == 2 && configuration.routesStaleSeconds == 10)
         #expect(!configuration.vps.isServed && configuration.vps.sessions.isEmpty)
     }
 
@@ -57,6 +58,7 @@ import Testing
         #expect([limits.headSeconds, limits.bodySeconds, limits.idleSeconds] == [4, 5, 6])
         #expect(limits.connectionsMax == 7 && limits.bodyBytesInFlightMax == 8 << 20)
         #expect(configuration.eventLoops == 9 && configuration.routePollSeconds == 12)
+        #expect(configuration.routesStaleSeconds == 60)
         #expect(configuration.journalLimits.keepSeconds == 864_000)
         #expect(configuration.journalLimits.unconfirmedBytesMax == 11 << 20)
     }
@@ -86,6 +88,7 @@ import Testing
             (["GATEWAY_JOURNAL_KEEP": "366d"], .journalKeep, "24h"),
             (["GATEWAY_CONNECTIONS_MAX": "many"], .connectionsMax, "a number"),
             (["GATEWAY_ROUTE_POLL_INTERVAL": "0s"], .routePollInterval, "1s"),
+            (["GATEWAY_ROUTES_STALE_AFTER": "2s"], .routesStaleAfter, "several times"),
             (["GATEWAY_DEFAULT_COUNTRY_CODE": "UK"], .defaultCountryCode, "44"),
         ])
     func refusals(environment: [String: String], name: SettingName, cure: String) async throws {

@@ -14,10 +14,11 @@ import Testing
         let coordinator = ReloadCoordinator(
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, metrics: registry,
             actions: [
-                .certificates: (1, { ReloadReceipt(generation: 2, summary: "1 certificate") }),
-                .rules: (4, { throw Broken() }),
-                .routes: (7, { ReloadReceipt(generation: 7, summary: "3 routes") }),
+                .certificates: ({ 1 }, { ReloadReceipt(generation: 2, summary: "1 certificate") }),
+                .rules: ({ 4 }, { throw Broken() }),
+                .routes: ({ 7 }, { ReloadReceipt(generation: 7, summary: "3 routes") }),
             ])
+        registry.collect { coordinator.samples }
         let results = await coordinator.reload()
         #expect(
             results == [
@@ -29,8 +30,8 @@ import Testing
             ])
         #expect(
             registry.lines("gateway_generation") == [
-                "gateway_generation{kind=\"certificates\"} 2", "gateway_generation{kind=\"routes\"} 7",
-                "gateway_generation{kind=\"rules\"} 4",
+                "gateway_generation{kind=\"certificates\"} 1", "gateway_generation{kind=\"rules\"} 4",
+                "gateway_generation{kind=\"routes\"} 7",
             ])
         #expect(
             registry.lines("gateway_reloads_total").filter { !$0.hasSuffix(" 0") } == [
@@ -40,10 +41,35 @@ import Testing
             ])
     }
 
+    @Test func showsTheGenerationThatIsLiveAlsoWhereItMovesBetweenReloads() async {
+        let registry = PrometheusRegistry()
+        let live = Atomic<Int64>(0)
+        let coordinator = ReloadCoordinator(
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, metrics: registry,
+            actions: [
+                .routes: (
+                    { live.load(ordering: .relaxed) },
+                    {
+                        live.store(6, ordering: .relaxed)
+                        return ReloadReceipt(generation: 6, summary: "")
+                    }
+                )
+            ])
+        registry.collect { coordinator.samples }
+        #expect(registry.lines("gateway_generation") == ["gateway_generation{kind=\"routes\"} 0"])
+        live.store(5, ordering: .relaxed)
+        #expect(registry.lines("gateway_generation") == ["gateway_generation{kind=\"routes\"} 5"])
+        #expect(
+            await coordinator.reload() == [
+                ReloadResult(kind: .routes, outcome: .swapped(ReloadReceipt(generation: 6, summary: "")))
+            ])
+        #expect(registry.lines("gateway_generation") == ["gateway_generation{kind=\"routes\"} 6"])
+    }
+
     @Test func reloadsOnlyWhatIsAskedAndWhatThereIs() async {
         let coordinator = ReloadCoordinator(
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, metrics: PrometheusRegistry(),
-            actions: [.rules: (1, { ReloadReceipt(generation: 2, summary: "") })])
+            actions: [.rules: ({ 1 }, { ReloadReceipt(generation: 2, summary: "") })])
         #expect(await coordinator.reload([.certificates]).isEmpty)
         #expect(await coordinator.reload([.rules, .routes]).map(\.kind) == [.rules])
     }
@@ -53,9 +79,9 @@ import Testing
         let coordinator = ReloadCoordinator(
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, metrics: PrometheusRegistry(),
             actions: [
-                .certificates: (1, { ReloadReceipt(generation: 2, summary: "") }),
+                .certificates: ({ 1 }, { ReloadReceipt(generation: 2, summary: "") }),
                 .routes: (
-                    1,
+                    { 1 },
                     {
                         await gate.pass()
                         return ReloadReceipt(generation: 2, summary: "")
@@ -79,7 +105,7 @@ import Testing
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, metrics: PrometheusRegistry(),
             actions: [
                 .rules: (
-                    0,
+                    { 0 },
                     {
                         if inside.add(1, ordering: .relaxed).newValue > 1 { overlaps.add(1, ordering: .relaxed) }
                         let run = runs.add(1, ordering: .relaxed).newValue
@@ -116,8 +142,8 @@ import Testing
             logger: Logger(label: "reload") { JSONLogHandler(label: $0, output: output) },
             metrics: PrometheusRegistry(),
             actions: [
-                .rules: (1, { throw Broken() }),
-                .certificates: (1, { ReloadReceipt(generation: 2, summary: "expires 2026-06-01") }),
+                .rules: ({ 1 }, { throw Broken() }),
+                .certificates: ({ 1 }, { ReloadReceipt(generation: 2, summary: "expires 2026-06-01") }),
             ])
         await coordinator.reload()
         let logged = lines.withLock { $0 }

@@ -57,7 +57,7 @@ struct RecorderWorld {
             phoneScope: try row.text(1), accountIDScope: try row.text(2))
     }
 
-    private static let people = """
+    static let people = """
         INSERT INTO auth.users (id, email) VALUES ('\(ann)', 'ann@example.org'), ('\(bob)', 'bob@example.org');
         INSERT INTO public.user_profiles (id, full_name, whatsapp_enabled)
           VALUES ('\(ann)', 'Ann', true), ('\(bob)', 'Bob', false);

@@ -25,7 +25,8 @@ import Testing
         let later = RouteCursor(snapshot: "9:9:", epoch: "test")
         let second = first.applying(RouteDelta(cursor: later, endpoints: [.shared]))
         #expect(second.generation == first.generation && second.cursor == later && second.routeCount == 1)
-        #expect(second.applying(RouteDelta(cursor: later)).generation == first.generation + 1)
+        #expect(second.allEndpoints == [.shared])
+        #expect(second.applying(RouteDelta(cursor: later, endpoints: [])).generation == first.generation + 1)
     }
 
     @Test("landlords, endpoints and settings follow a delta")
@@ -75,6 +76,17 @@ import Testing
         #expect(builder.finish(cursor: cursor, replacing: first).generation == first.generation + 1)
     }
 
+    @Test("a table that takes another's place counts on from there, changed or not")
+    func replacing() {
+        let old = (0..<4).reduce(makeTable([makeLease(1)])) { table, step in
+            table.applying(RouteDelta(cursor: cursor, routes: [.bob: [makeLease(UInt64(step + 2), key: .bob)]]))
+        }
+        let fresh = makeTable([makeLease(1)])
+        #expect(fresh.applying(RouteDelta(cursor: cursor), replacing: old).generation == old.generation + 1)
+        let changed = fresh.applying(RouteDelta(cursor: cursor, routes: [.bob: []]), replacing: old)
+        #expect(changed.generation > old.generation)
+    }
+
     @Test("a number given for very many tenants is found in full")
     func manyTenantsOfOneNumber() {
         let office = (1...5000).map { makeLease($0, landlord: $0 % 7, from: -Int32($0 % 90)) }
@@ -119,9 +131,11 @@ import Testing
     func liveTable() {
         let live = LiveRoutingTable()
         #expect(live.snapshot == nil)
-        live.publish(makeTable([makeLease(1)]))
-        #expect(live.snapshot?.routeCount == 1)
-        live.publish(makeTable([]))
+        #expect(live.asOf == nil)
+        let moment = ContinuousClock.now
+        live.publish(makeTable([makeLease(1)]), asOf: moment)
+        #expect(live.snapshot?.routeCount == 1 && live.asOf == moment)
+        live.publish(makeTable([]), asOf: moment)
         #expect(live.snapshot?.routeCount == 0)
     }
 
@@ -132,7 +146,7 @@ import Testing
         do {
             let reader = live.snapshot
             old = reader
-            live.publish(makeTable([makeLease(2)]))
+            live.publish(makeTable([makeLease(2)]), asOf: .now)
             #expect(old != nil)
             withExtendedLifetime(reader) {}
         }
@@ -157,7 +171,8 @@ import Testing
             group.addTask {
                 for step in 2..<500 {
                     guard let table = live.snapshot else { return }
-                    live.publish(table.applying(RouteDelta(cursor: cursor, routes: [.ann: [makeLease(UInt64(step))]])))
+                    let delta = RouteDelta(cursor: cursor, routes: [.ann: [makeLease(UInt64(step))]])
+                    live.publish(table.applying(delta), asOf: .now)
                 }
             }
         }

@@ -18,6 +18,8 @@ package struct GatewayConfiguration: Sendable {
     /// Event loops of the public listener; `nil` = one a core.
     package var eventLoops: Int?
     package var routePollSeconds: Int64
+    /// Always more than `routePollSeconds`.
+    package var routesStaleSeconds: Int64
     /// Digits, for numbers written in national form.
     package var defaultCountryCode: String
     /// Settings that are set and that nothing uses yet.
@@ -73,6 +75,7 @@ package struct GatewayConfiguration: Sendable {
         ingressLimits = try Self.ingressLimits(settings)
         eventLoops = try settings.find(.eventLoops) == nil ? nil : try settings.count(.eventLoops, in: 1...256)
         routePollSeconds = try settings.seconds(.routePollInterval, in: 1...3600)
+        routesStaleSeconds = try Self.routesStaleSeconds(settings, poll: routePollSeconds)
         defaultCountryCode = try settings.countryCode()
         unused = []
         for name in Self.reserved where try settings.find(name) != nil { unused.append(name) }
@@ -93,6 +96,18 @@ package struct GatewayConfiguration: Sendable {
             guard port != 0, let other = taken.updateValue(name, forKey: port) else { continue }
             throw SettingError(name, "port \(port) is that of \(other.rawValue), too; choose another")
         }
+    }
+
+    private static func routesStaleSeconds(_ settings: SettingsReader, poll: Int64) throws(SettingError) -> Int64 {
+        guard try settings.find(.routesStaleAfter) != nil else { return max(10, 5 * poll) }
+        let seconds = try settings.seconds(.routesStaleAfter, in: 1...86_400)
+        guard seconds > poll else {
+            throw SettingError(
+                .routesStaleAfter,
+                "\(seconds)s is no more than GATEWAY_ROUTE_POLL_INTERVAL (\(poll)s): routes would be stale although they "
+                    + "are followed; choose several times as much")
+        }
+        return seconds
     }
 
     private static func journalLimits(_ settings: SettingsReader) throws(SettingError) -> JournalLimits {

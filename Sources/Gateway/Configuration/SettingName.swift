@@ -26,6 +26,7 @@ package enum SettingName: String, CaseIterable, Sendable {
     case connectionsMax = "GATEWAY_CONNECTIONS_MAX"
     case bodiesInFlightMaxBytes = "GATEWAY_BODIES_IN_FLIGHT_MAX_BYTES"
     case routePollInterval = "GATEWAY_ROUTE_POLL_INTERVAL"
+    case routesStaleAfter = "GATEWAY_ROUTES_STALE_AFTER"
     case metaAppID = "META_APP_ID"
     case metaAppSecret = "META_APP_SECRET"
     case metaVerifyToken = "META_WEBHOOK_VERIFY_TOKEN"

@@ -17,6 +17,9 @@ final class CertificateLoader: Sendable {
         current = Mutex((files.fingerprint, 1))
     }
 
+    /// Counts the certificates swapped in, from 1.
+    var generation: Int64 { current.withLock { $0.generation } }
+
     /// Swaps whole, or throws and leaves the certificate as it was. Never waits for the database.
     func reload() throws -> ReloadReceipt {
         let files = try CertificateFiles.load(directory, now: SystemTime.now())

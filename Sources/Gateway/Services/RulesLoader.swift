@@ -17,6 +17,9 @@ package final class RulesLoader: Sendable {
 
     package var rules: RoutingRules { current.withLock { $0.rules } }
 
+    /// Counts the rules swapped in, from 1.
+    package var generation: Int64 { current.withLock { $0.generation } }
+
     /// Swaps whole, or throws and leaves the rules as they were.
     package func reload() throws(RulesErrors) -> ReloadReceipt {
         let rules = try Self.read(directory)

@@ -55,11 +55,12 @@ package final class ReloadCoordinator: Sendable {
     private let reloaders: [KindReloader]
 
     /// - Parameters:
-    ///   - actions: with the generation that each kind has now. A kind without an action is left out of every reload.
-    ///   - metrics: where `gateway_reloads_total{kind,result}` and `gateway_generation{kind}` are counted.
+    ///   - actions: with what tells the generation that is live, which may move between reloads, too. A kind without an
+    ///     action is left out of every reload.
+    ///   - metrics: where `gateway_reloads_total{kind,result}` is counted.
     package init(
         logger: Logger, metrics: any MetricsFactory = MetricsSystem.factory,
-        actions: [ReloadKind: (generation: Int64, reload: Action)]
+        actions: [ReloadKind: (generation: @Sendable () -> Int64, reload: Action)]
     ) {
         reloaders = ReloadKind.allCases.compactMap { kind in
             actions[kind].map {
@@ -72,6 +73,14 @@ package final class ReloadCoordinator: Sendable {
         MetricDescription("gateway_reloads_total", "Reloads by kind and result: swapped, unchanged, rejected."),
         MetricDescription("gateway_generation", "The generation of rules, routes and certificates that is live."),
     ]
+
+    /// `gateway_generation{kind}`, as it is at the moment of a scrape.
+    package var samples: [MetricSample] {
+        reloaders.map {
+            MetricSample(
+                "gateway_generation", .gauge, labels: [("kind", $0.kind.rawValue)], value: Double($0.generation()))
+        }
+    }
 
     /// Reloads these kinds side by side and returns when all have ended, in the order of `ReloadKind.allCases`.
     @discardableResult
@@ -89,17 +98,17 @@ package final class ReloadCoordinator: Sendable {
 /// One kind's turn: at most one run going and one waiting.
 private actor KindReloader {
     let kind: ReloadKind
+    let generation: @Sendable () -> Int64
     private let action: ReloadCoordinator.Action
     private let logger: Logger
     private let counters: [String: Counter]
-    private let liveGeneration: Meter
-    private var generation: Int64
     private var running: Task<ReloadResult, Never>?
     /// Not begun yet: whoever asks now is served by it.
     private var waiting: Task<ReloadResult, Never>?
 
     init(
-        kind: ReloadKind, generation: Int64, action: @escaping ReloadCoordinator.Action, logger: Logger,
+        kind: ReloadKind, generation: @escaping @Sendable () -> Int64, action: @escaping ReloadCoordinator.Action,
+        logger: Logger,
         metrics: any MetricsFactory
     ) {
         self.kind = kind
@@ -111,9 +120,6 @@ private actor KindReloader {
                 let labels = [("kind", kind.rawValue), ("result", result)]
                 return (result, Counter(label: "gateway_reloads_total", dimensions: labels, factory: metrics))
             })
-        liveGeneration = Meter(
-            label: "gateway_generation", dimensions: [("kind", kind.rawValue)], factory: metrics)
-        liveGeneration.set(generation)
     }
 
     func reload() async -> ReloadResult {
@@ -133,14 +139,13 @@ private actor KindReloader {
         waiting = nil
         let outcome: ReloadResult.Outcome
         do {
+            let before = generation()
             let receipt = try await action()
-            outcome = receipt.generation == generation ? .unchanged(receipt) : .swapped(receipt)
-            generation = receipt.generation
+            outcome = receipt.generation == before ? .unchanged(receipt) : .swapped(receipt)
         } catch {
             outcome = .rejected(reason: String(describing: error))
         }
         counters[outcome.metricLabel]?.increment()
-        liveGeneration.set(generation)
         log(outcome)
         return ReloadResult(kind: kind, outcome: outcome)
     }
@@ -148,15 +153,16 @@ private actor KindReloader {
     private func log(_ outcome: ReloadResult.Outcome) {
         switch outcome {
         case .swapped(let receipt):
-            logger.info("reloaded \(kind.rawValue): \(receipt.summary)", metadata: metadata)
+            logger.info("reloaded \(kind.rawValue): \(receipt.summary)", metadata: metadata(receipt.generation))
         case .unchanged(let receipt):
-            logger.info("\(kind.rawValue) unchanged: \(receipt.summary)", metadata: metadata)
+            logger.info("\(kind.rawValue) unchanged: \(receipt.summary)", metadata: metadata(receipt.generation))
         case .rejected(let reason):
-            logger.error("\(kind.rawValue) not reloaded, the live ones stay: \(reason)", metadata: metadata)
+            logger.error(
+                "\(kind.rawValue) not reloaded, the live ones stay: \(reason)", metadata: metadata(generation()))
         }
     }
 
-    private var metadata: Logger.Metadata {
+    private func metadata(_ generation: Int64) -> Logger.Metadata {
         ["kind": .string(kind.rawValue), "generation": .stringConvertible(generation)]
     }
 }

@@ -25,6 +25,7 @@ package struct Migration: Sendable, Hashable {
         Migration(9, "replies-inbox", PackageResources._009_replies_inbox_sql),
         Migration(10, "operations", PackageResources._010_operations_sql),
         Migration(11, "identities", PackageResources._011_identities_sql),
+        Migration(12, "route-feed", PackageResources._012_route_feed_sql),
     ]
 
     private init(_ number: Int32, _ name: String, _ bytes: [UInt8]) {
