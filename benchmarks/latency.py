@@ -1,10 +1,11 @@
 """How long a webhook takes: to its acknowledgement beside nginx with Lua, and from there to the landlord's thread.
 
-Each server has core 0 alone; PostgreSQL and the generator share core 1. Webhooks are due at fixed times (open loop), and
-their latency counts from then. The rounds of nginx, of the gateway while it records, and of the gateway while PostgreSQL
-is held still follow each other in turn; medians of the rounds are shown. Then wrk saturates both servers over 64 and over
-256 connections. Last, the time from the 200 until a SELECT as the landlord shows the message, asked every few
-milliseconds: the figure is an upper bound.
+Each server has core 0 alone; PostgreSQL and the generator share core 1, the generator first where we may say so (as
+root): a program that waits for its core measures itself. Webhooks are due at fixed times (open loop), and their latency
+counts from then. The rounds of nginx, of the gateway while it records, and of the gateway while PostgreSQL is held still
+follow each other in turn; medians of the rounds are shown. Then wrk saturates both servers over 64 and over 256
+connections. Last, the time from the 200 until a SELECT as the landlord shows the message, asked every few milliseconds:
+the figure is an upper bound.
 """
 
 import argparse
