@@ -131,12 +131,14 @@ extension LoadRequests {
         let bytes = Array(head.utf8) + body
         func places(_ mark: String) -> [Int] {
             let mark = Array(mark.utf8)
-            return (0...(bytes.count - mark.count)).filter { bytes[$0...].starts(with: mark) }
+            return bytes.indices.filter { bytes[$0] == mark[0] && bytes[$0...].starts(with: mark) }
         }
-        let (ids, times) = (places(idMark), places("\(timeMark)"))
+        let beforeTime = "\"timestamp\":\""
+        let (ids, times) = (places(idMark), places("\(beforeTime)\(timeMark)"))
         precondition(ids.count == 1 && times.count == 1, "each mark stands once in a body")
         return Template(
-            bytes: bytes, bodyStart: head.utf8.count, senders: places(senderMark), id: ids[0], time: times[0],
+            bytes: bytes, bodyStart: head.utf8.count, senders: places(senderMark), id: ids[0],
+            time: times[0] + beforeTime.utf8.count,
             signature: places(signatureMark)[0])
     }
 
@@ -145,9 +147,9 @@ extension LoadRequests {
         window heating landlord when how much door lock bathroom light
         """.split(separator: " ")
 
-    /// Half of them up to 180 letters, one in twenty more than 570.
+    /// Half of them up to 240 letters, one in twenty more than 600.
     private static func text(using random: inout LoadRandom) -> String {
-        let length = min(4000, Int(180 * exp(0.7 * random.bell())))
+        let length = min(4000, Int(240 * exp(0.55 * random.bell())))
         var text = ""
         while text.utf8.count < length {
             if !text.isEmpty { text += " " }

@@ -141,7 +141,7 @@ final class LoadRun: NIOScheduledCallbackHandler, @unchecked Sendable {
         connections[connection.index] = nil
         firstFailure = firstFailure ?? reason
         machine?.lost(connection.index)
-        // Before the start, the run ends with the error that is on its way.
+        // Before that, `start` finds the gap.
         if machine != nil { reconnect(connection.index) }
     }
 
