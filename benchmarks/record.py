@@ -7,33 +7,13 @@ backlog has gathered in the journal, and the time until the backlog is recorded 
 import argparse
 import time
 
+import landlords
 import webhooks
 from generator import Generator
 from report import Report, note
 from servers import Gateway, Workplace, check_answers
 
 CONNECTIONS = 64
-TENANTS = 10_000
-
-# Landlords with ten tenants each, every tenant with one running lease.
-SEED = f"""
-BEGIN;
-INSERT INTO auth.users (id, email)
-SELECT md5('landlord ' || n)::uuid, 'landlord' || n || '@bench.example' FROM generate_series(0, {TENANTS} / 10 - 1) n;
-INSERT INTO public.user_profiles (id, full_name, whatsapp_enabled)
-SELECT md5('landlord ' || n)::uuid, 'Landlord ' || n, true FROM generate_series(0, {TENANTS} / 10 - 1) n;
-INSERT INTO public.properties (id, user_id, address)
-SELECT md5('property ' || n)::uuid, md5('landlord ' || n / 10)::uuid, n || ' Bench Street'
-  FROM generate_series(0, {TENANTS} - 1) n;
-INSERT INTO public.tenants (id, user_id, name, phone)
-SELECT md5('tenant ' || n)::uuid, md5('landlord ' || n / 10)::uuid, 'Tenant ' || n,
-       '+' || ({webhooks.FIRST_TENANT} + n)::text FROM generate_series(0, {TENANTS} - 1) n;
-INSERT INTO public.leases (id, tenant_id, property_id, status, start_date)
-SELECT md5('lease ' || n)::uuid, md5('tenant ' || n)::uuid, md5('property ' || n)::uuid, 'active', current_date - 30
-  FROM generate_series(0, {TENANTS} - 1) n;
-COMMIT;
-ANALYZE;
-"""
 
 
 def arguments() -> argparse.Namespace:
@@ -60,7 +40,7 @@ class Bench:
 
     def start_load(self, seconds: int) -> tuple[Generator, int]:
         count = self.options.rate * (seconds + 2)
-        webhooks.write(str(self.requests), self.written, count, TENANTS)
+        webhooks.write(str(self.requests), self.written, count, landlords.TENANTS)
         self.written += count
         return Generator(self.gateway.port, self.requests, CONNECTIONS, seconds, None, self.pause_ms), count
 
@@ -111,9 +91,7 @@ def main() -> None:
     if options.seconds < 8:
         raise SystemExit("bench: --seconds must be at least 8, or there is no steady state to count in")
     with Workplace() as workplace, Gateway(workplace, None, None) as gateway:
-        gateway.postgres.query(SEED)
-        gateway.process.send_signal(1)
-        time.sleep(2)
+        landlords.settle(gateway)
         check_answers(gateway)
         bench = Bench(gateway, workplace, options)
         bench.wait_for(1)

@@ -166,15 +166,24 @@ class Postgres:
     def processes(self) -> list[int]:
         return [self.pid, *processes.children(self.pid)]
 
-    def query(self, sql: str, database: str | None = None) -> str:
-        """One value, or a column, as the cluster's superuser."""
-        answer = subprocess.run(
+    def start(self, sql: str, database: str | None = None) -> subprocess.Popen:
+        """psql, as the cluster's superuser, with its output to come."""
+        script = tempfile.TemporaryFile("w+")
+        script.write(sql)
+        script.seek(0)
+        return subprocess.Popen(
             ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", self.sockets, "-U", "postgres",
              "-d", database or self.database, "-f", "-"],
-            input=sql, text=True, capture_output=True, user=self.owner, env={"PATH": os.environ["PATH"]}, cwd="/")
-        if answer.returncode != 0:
-            raise SystemExit(f"bench: psql: {answer.stderr.strip()}")
-        return answer.stdout.strip()
+            stdin=script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, user=self.owner,
+            env={"PATH": os.environ["PATH"]}, cwd="/")
+
+    def query(self, sql: str, database: str | None = None) -> str:
+        """One value, or a column."""
+        psql = self.start(sql, database)
+        output, errors = psql.communicate()
+        if psql.returncode != 0:
+            raise SystemExit(f"bench: psql: {errors.strip()}")
+        return output.strip()
 
     def pause(self) -> None:
         self.stopped = self.processes()

@@ -15,7 +15,7 @@ struct ZenRentGateway: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             Serve.self, Dev.self, Twin.self, Migrate.self, Routes.self, Rules.self, Inbox.self, Certs.self,
-            VersionCommand.self,
+            Bench.self, VersionCommand.self,
         ])
 
     static func main() async {

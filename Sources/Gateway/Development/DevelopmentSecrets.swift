@@ -9,12 +9,8 @@ package struct DevelopmentSecrets: Sendable {
 
     /// The secret of this name; made on first use.
     package func secret(_ name: String) throws -> Secret {
+        if let secret = kept(name) { return secret }
         let path = directory + "/" + name
-        if let data = FileManager.default.contents(atPath: path),
-            let secret = Secret(String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
-        {
-            return secret
-        }
         var generator = SystemRandomNumberGenerator()
         let text = (0..<4).map { _ in Self.hex(generator.next()) }.joined()
         let isMade = FileManager.default.createFile(
@@ -23,6 +19,13 @@ package struct DevelopmentSecrets: Sendable {
             throw Directories.Failure(description: "cannot write \(path); is the directory writable for this user?")
         }
         return secret
+    }
+
+    /// The secret of this name, if it was made before.
+    package func kept(_ name: String) -> Secret? {
+        FileManager.default.contents(atPath: directory + "/" + name).flatMap {
+            Secret(String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
+        }
     }
 
     private static func hex(_ word: UInt64) -> String {
