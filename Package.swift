@@ -158,6 +158,18 @@ let package = Package(
             ],
             swiftSettings: rules),
         .target(
+            name: "Downstream",
+            dependencies: [
+                "Messaging",
+                "Delivery",
+                httpClient,
+                nioCore,
+                nioHTTP1,
+                nioPosix,
+                nioSSL,
+            ],
+            swiftSettings: rules),
+        .target(
             name: "API",
             dependencies: [
                 "Messaging",
@@ -228,6 +240,7 @@ let package = Package(
                 "PostgresClient",
                 "PostgresStore",
                 "GraphAPI",
+                "Downstream",
                 "API",
                 "PrivatePostgres",
                 "Operations",
@@ -411,6 +424,22 @@ let package = Package(
                 nioCore,
                 nioPosix,
                 crypto,
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "DownstreamTests",
+            dependencies: [
+                "Downstream",
+                "GatewayTesting",
+                "Messaging",
+                "Delivery",
+                hummingbird,
+                httpClient,
+                nioCore,
+                nioPosix,
+                nioSSL,
+                logging,
+                lifecycle,
             ],
             swiftSettings: rules),
         .testTarget(

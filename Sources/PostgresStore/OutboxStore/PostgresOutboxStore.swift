@@ -1,19 +1,16 @@
 package import Delivery
 import Messaging
 package import PostgresClient
-import Synchronization
 
 /// The outbox in PostgreSQL. Claims skip what another worker holds; a hint on the channel `gateway_outbox` tells of new
 /// jobs.
 package final class PostgresOutboxStore: OutboxStore {
     private let pool: PostgresPool
-    private let configuration: PostgresConfiguration
-    /// Listens; opened when it is first needed, and again after it broke.
-    private let listener = Mutex<PostgresConnection?>(nil)
+    private let hints: OutboxHints
 
     /// - Parameter connectionsMax: calls at once; one more connection listens.
     package init(_ configuration: PostgresConfiguration, connectionsMax: Int = 4) {
-        self.configuration = configuration
+        hints = OutboxHints(configuration)
         pool = PostgresPool(configuration, limits: .init(connectionsMax: connectionsMax))
     }
 
@@ -53,24 +50,7 @@ package final class PostgresOutboxStore: OutboxStore {
         }
     }
 
-    package func jobsAvailable(atMostSeconds seconds: Int) async {
-        do {
-            let connection = try await listening()
-            _ = try await connection.waitForNotification(timeout: .seconds(seconds))
-        } catch {
-            listener.withLock { $0 = nil }
-            // The hint is out of reach; the clock serves.
-            try? await Task.sleep(for: .seconds(min(seconds, 5)))
-        }
-    }
-
-    private func listening() async throws(PostgresError) -> PostgresConnection {
-        if let connection = listener.withLock({ $0 }), connection.phase != .closed { return connection }
-        let connection = try await PostgresConnection.connect(configuration)
-        try await connection.listen("gateway_outbox")
-        listener.withLock { $0 = connection }
-        return connection
-    }
+    package func jobsAvailable(atMostSeconds seconds: Int) async { await hints.next(atMostSeconds: seconds) }
 
     private func call(_ statement: PostgresStatement, _ values: [PostgresValue]) async throws {
         try await pool.withConnection { connection async throws(PostgresError) in

@@ -12,10 +12,13 @@ package struct PostgresRecorder: Recorder {
     private let session: RecorderSession
     /// Shown to operators beside the journal.
     private let host: String?
+    private let passesWebhooksOn: Bool
 
-    package init(_ session: RecorderSession, host: String? = nil) {
+    /// - Parameter passesWebhooksOn: queues a job for each webhook, for somebody who forwards it (`ForwardDispatcher`).
+    package init(_ session: RecorderSession, host: String? = nil, passesWebhooksOn: Bool = false) {
         self.session = session
         self.host = host
+        self.passesWebhooksOn = passesWebhooksOn
     }
 
     package func claim(_ journal: JournalIdentity) async throws(RecorderError) -> Checkpoint {
@@ -32,7 +35,7 @@ package struct PostgresRecorder: Recorder {
     package func record(_ batch: RecordBatch) async throws(RecorderError) -> RecordResult {
         try await RecorderError.mapping { () async throws(PostgresError) in
             let connection = try await session.open()
-            let values = RecordBatchParameters(batch).values
+            let values = RecordBatchParameters(batch, passesOn: passesWebhooksOn).values
             let row =
                 batch.isRehearsal
                 ? try await connection.rehearse(Self.recordStatement, values).one()

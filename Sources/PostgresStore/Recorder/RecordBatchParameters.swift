@@ -4,19 +4,22 @@ import Messaging
 import PostgresClient
 import Routing
 
-/// A batch as the parameters of `record_batch.sql`, `$1` to `$54`.
+/// A batch as the parameters of `record_batch.sql`, `$1` to `$56`.
 struct RecordBatchParameters {
     let values: [PostgresValue]
 
-    init(_ batch: RecordBatch) {
+    /// - Parameter passesOn: whether webhooks are queued for another handler, too.
+    init(_ batch: RecordBatch, passesOn: Bool) {
         let parked = ParkedColumns(batch.parked)
+        var signatures = PostgresArrayBuilder(.bytea)
+        for webhook in batch.webhooks { signatures.append(bytea: webhook.envelope.signature) }
         var redriven = PostgresArrayBuilder(.int8)
         for id in batch.redriven { redriven.append(int64: id) }
         values =
             MessageColumns(batch).values + WebhookColumns(batch.webhooks).values + StatusColumns(batch.statuses).values
             + parked.values + [
                 redriven.value, .int32(batch.journal), .id(batch.owner), .int64(batch.after.value),
-                .int64(batch.upTo.value),
+                .int64(batch.upTo.value), signatures.value, .bool(passesOn),
             ]
     }
 }
