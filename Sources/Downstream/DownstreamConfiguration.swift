@@ -6,6 +6,8 @@ package struct DownstreamConfiguration: Sendable {
     package let url: Secret
     /// By source, the name of the header that carries its signature, as it came.
     package let signatureHeaders: [WebhookSource: String]
+    /// By source, what it always sends beside its signature.
+    package var companionHeaders: [WebhookSource: [String: String]] = [:]
     package let userAgent: String
     package var connectTimeoutMilliseconds: Int64 = 5_000
     /// For one whole call. A claim has to hold more than twice as long.

@@ -42,6 +42,9 @@ package struct DownstreamForwarder: WebhookForwarder {
         if let name = configuration.signatureHeaders[webhook.source], !webhook.signature.isEmpty {
             request.headers.add(name: name, value: String(decoding: webhook.signature, as: UTF8.self))
         }
+        for (name, value) in configuration.companionHeaders[webhook.source] ?? [:] {
+            request.headers.add(name: name, value: value)
+        }
         request.headers.add(name: "X-Zenrent-Webhook-Id", value: webhook.id)
         request.headers.add(name: "X-Zenrent-Webhook-Source", value: webhook.source.name)
         request.body = .bytes(ByteBuffer(bytes: webhook.body))

@@ -83,7 +83,6 @@ package struct GatewayConfiguration: Sendable {
         rulesDirectory = try settings.text(.rulesDirectory) ?? "routing-rules"
         journalLimits = try Self.journalLimits(settings)
         acknowledgement = try Self.acknowledgement(settings)
-        downstream = try Self.downstream(settings)
         ingressLimits = try Self.ingressLimits(settings)
         eventLoops = try settings.find(.eventLoops) == nil ? nil : try settings.count(.eventLoops, in: 1...256)
         routePollSeconds = try settings.seconds(.routePollInterval, in: 1...3600)
@@ -92,6 +91,7 @@ package struct GatewayConfiguration: Sendable {
         for name in Self.reserved where try settings.find(name) != nil { unused.append(name) }
         meta = try Self.meta(settings)
         vps = try VPSSettings(settings)
+        downstream = try Self.downstream(settings, vps: vps.dialect)
         supabase = SupabaseSettings(
             secret: try Self.signingSecret(settings), keysURL: try settings.text(.supabaseJWKSURL),
             issuer: try settings.text(.supabaseIssuer),
@@ -178,12 +178,16 @@ package struct GatewayConfiguration: Sendable {
         }
     }
 
-    private static func downstream(_ settings: SettingsReader) throws(SettingError) -> DownstreamConfiguration? {
+    private static func downstream(
+        _ settings: SettingsReader, vps dialect: SignatureScheme
+    ) throws(SettingError) -> DownstreamConfiguration? {
         guard let url = try settings.secret(.forwardURL) else { return nil }
         do {
-            return try DownstreamConfiguration(
+            var downstream = try DownstreamConfiguration(
                 url: url, signatureHeaders: [.meta: "X-Hub-Signature-256", .vps: "X-Webhook-Hmac"],
                 userAgent: "zenrent-gateway")
+            if dialect == .waha { downstream.companionHeaders[.vps] = ["X-Webhook-Hmac-Algorithm": "sha512"] }
+            return downstream
         } catch {
             throw SettingError(.forwardURL, "\(error)")
         }

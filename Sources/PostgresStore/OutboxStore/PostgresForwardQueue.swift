@@ -39,7 +39,7 @@ package final class PostgresForwardQueue: ForwardQueue {
         }
         let values: [PostgresValue] = [
             .int64(settlement.head), .text(settlement.claim), done.value,
-            PostgresValue(settlement.failed?.job) { .int64($0) }, PostgresValue(error) { .text($0) },
+            PostgresValue(settlement.failed?.job) { .int64($0) }, PostgresValue(error) { .reason($0) },
             PostgresValue(pause) { .int64($0) },
         ]
         try await pool.withConnection { connection async throws(PostgresError) in

@@ -26,14 +26,14 @@ package final class PostgresOutboxStore: OutboxStore {
 
     package func accepted(_ job: OutboxJob, providerID: String) async throws {
         try await call(
-            Self.acceptedStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(providerID)])
+            Self.acceptedStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), PostgresValue.reason(providerID)])
     }
 
     package func refused(_ job: OutboxJob, code: Int32?, error: String, retryAfterMilliseconds: Int64?) async throws {
         try await call(
             Self.failStatement,
             [
-                .int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(error),
+                .int64(job.id), .int16(Int16(clamping: job.attempt)), PostgresValue.reason(error),
                 .int64(retryAfterMilliseconds ?? 0),
                 .bool(retryAfterMilliseconds == nil), PostgresValue(code) { .int32($0) },
             ])
@@ -41,7 +41,7 @@ package final class PostgresOutboxStore: OutboxStore {
 
     package func uncertain(_ job: OutboxJob, error: String) async throws {
         try await call(
-            Self.uncertainStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(error)])
+            Self.uncertainStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), PostgresValue.reason(error)])
     }
 
     package func sweep() async throws -> Int {
@@ -57,13 +57,6 @@ package final class PostgresOutboxStore: OutboxStore {
             _ = try await connection.query(statement, values)
         }
     }
-
-    /// What came over the network must not keep an outcome from being recorded: PostgreSQL holds no U+0000.
-    private static func plain(_ text: String) -> PostgresValue {
-        .text(String(String.UnicodeScalarView(text.unicodeScalars.prefix(textLengthMax).filter { $0 != "\0" })))
-    }
-
-    private static let textLengthMax = 2000
 
     private static func job(_ row: PostgresRow) throws(PostgresError) -> OutboxJob {
         OutboxJob(
@@ -107,4 +100,13 @@ extension PostgresOutboxStore {
             """)
     private static let uncertainStatement = PostgresStatement(
         name: "outbox_uncertain", sql: "SELECT gateway.outbox_uncertain($1::bigint, $2::smallint, $3::text)")
+}
+
+extension PostgresValue {
+    /// Why a job failed. What came over the network must not keep an outcome from being recorded: PostgreSQL holds no
+    /// U+0000.
+    static func reason(_ text: String) -> PostgresValue {
+        let lengthMax = 2000
+        return .text(String(String.UnicodeScalarView(text.unicodeScalars.prefix(lengthMax).filter { $0 != "\0" })))
+    }
 }
