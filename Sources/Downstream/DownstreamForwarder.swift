@@ -68,6 +68,7 @@ package struct DownstreamForwarder: WebhookForwarder {
         case let error as NIOConnectionError:
             error.connectionErrors.isEmpty && (error.dnsAError != nil || error.dnsAAAAError != nil)
                 ? "the host name was not found" : "no connection (\(error.connectionErrors.count) addresses tried)"
+        case let error as IOError: error.description
         case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError: "the TLS handshake failed"
         case is CancellationError: "the call was cancelled"
         default: "\(type(of: error))"

@@ -59,14 +59,18 @@ package final class RecordedJournal<Time: Clock>: Journal, WebhookAppender where
     // MARK: The ingress' side
 
     package func append(_ envelope: Envelope, ticket: AppendTicket, sink: any AppendSink) -> JournalError? {
-        let (refusal, teller) = state.withLock { state -> (JournalError?, Teller) in
+        let admission = state.withLock { state -> Result<Teller, JournalError> in
+            if let refusal = state.waitlist.admit() { return .failure(refusal) }
             let id = ObjectIdentifier(sink)
             let teller = state.tellers[id] ?? Teller(journal: self, sink: sink)
             state.tellers[id] = teller
-            return (state.waitlist.admit(), teller)
+            return .success(teller)
         }
-        if let refusal { return refusal }
-        let error = journal.append(envelope, ticket: ticket, sink: teller)
+        let error: JournalError?
+        switch admission {
+        case .failure(let refusal): return refusal
+        case .success(let teller): error = journal.append(envelope, ticket: ticket, sink: teller)
+        }
         if error != nil { state.withLock { $0.waitlist.withdrawn(1) } }
         return error
     }

@@ -49,7 +49,8 @@ import Testing
         #expect(receiver.bodies(.meta) == ["late"])
     }
 
-    @Test("what fails is tried again after the pause, under its id, before anything behind it; the other source goes on")
+    @Test(
+        "what fails is tried again after the pause, under its id, before anything behind it; the other source goes on")
     func failure() async {
         let receiver = Receiver { webhook, attempt in
             webhook.text == "m2" && attempt <= 2
@@ -73,7 +74,8 @@ import Testing
         #expect(lanes.dead.isEmpty)
     }
 
-    @Test("a webhook that is refused for good, or that is gone from the log, is set aside, and the lane goes on at once")
+    @Test(
+        "a webhook that is refused for good, or that is gone from the log, is set aside, and the lane goes on at once")
     func setAside() async {
         let receiver = Receiver { webhook, _ in
             .answered(status: webhook.text == "m1" ? 422 : 200, retryAfterSeconds: nil)

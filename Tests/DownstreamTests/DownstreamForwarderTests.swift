@@ -5,7 +5,8 @@ import Messaging
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct DownstreamForwarderTests {
-    static func configuration(_ url: String, callTimeoutMilliseconds: Int64 = 30_000) throws -> DownstreamConfiguration {
+    static func configuration(_ url: String, callTimeoutMilliseconds: Int64 = 30_000) throws -> DownstreamConfiguration
+    {
         var configuration = try DownstreamConfiguration(
             url: Secret(url)!, signatureHeaders: [.meta: "X-Hub-Signature-256", .vps: "X-Webhook-Hmac"],
             userAgent: "zenrent-gateway")
@@ -96,8 +97,10 @@ import Testing
             ("http://127.0.0.1:9000/hooks", nil), ("http://localhost/hooks", nil), ("http://[::1]:80", nil),
             ("http://handler.example/hooks", DownstreamConfigurationError.inClear),
             ("http://127.0.0.1.example/hooks", .inClear), ("http://localhost.example", .inClear),
-            ("https://user:hunter2@handler.example", .hasCredentials), ("http://127.0.0.1@handler.example", .hasCredentials),
-            ("https://", .badURL), ("https://:443", .badURL), ("https:///path", .badURL), ("ftp://handler.example", .badURL),
+            ("https://user:hunter2@handler.example", .hasCredentials),
+            ("http://127.0.0.1@handler.example", .hasCredentials),
+            ("https://", .badURL), ("https://:443", .badURL), ("https:///path", .badURL),
+            ("ftp://handler.example", .badURL),
             ("handler.example", .badURL), ("https://handler.example:port", .badURL),
             ("https://handler.example:99999", .badURL), ("https://handler.example:0", .badURL),
             ("https://handler.example/#part", .badURL), ("https://handler.example/a b", .badURL),

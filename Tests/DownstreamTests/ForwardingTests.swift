@@ -11,7 +11,8 @@ import Testing
 
     private func dispatcher(_ url: String) throws -> ForwardDispatcher<DeliveryClock> {
         ForwardDispatcher(
-            configuration: ForwardDispatcherConfiguration(worker: "test", limit: ForwardLimit(jobs: 10, bytes: 1 << 20)),
+            configuration: ForwardDispatcherConfiguration(
+                worker: "test", limit: ForwardLimit(jobs: 10, bytes: 1 << 20)),
             queue: lanes, forwarder: try DownstreamForwarderTests.forwarder(url), clock: clock, jitter: \.upperBound)
     }
 

@@ -74,6 +74,32 @@ extension EndToEndTests {
             }
         }
 
+        @Test(
+            "A 200 outlives a database that is killed right after it, also one that is set to commit without its disk")
+        func databaseKilled() async throws {
+            let cluster = try await TemporaryCluster()
+            try await Stage.run(cluster: cluster) { stage in
+                #expect(try await stage.texts("SHOW synchronous_commit") == ["off"])
+                let gateway = try await stage.start(Self.policy)
+                try await stage.untilReady()
+                let connection = try await WebhookConnection.open(port: stage.ingressPort)
+                for number in 1...20 {
+                    let body = Script.text("wamid.kept-\(number)", from: Crowd.phone(1))
+                    #expect(try await connection.post(body).status == 200)
+                }
+                let file = try await stage.texts("SELECT pg_read_file('postmaster.pid')")
+                let process = try #require(file.first?.split(separator: "\n").first.flatMap { pid_t($0) })
+                // Both: the gateway would record again what the database forgot.
+                kill(process, SIGKILL)
+                gateway.send(SIGKILL)
+                try await gateway.end()
+                try await cluster.start()
+                #expect(
+                    try await stage.number(
+                        "SELECT count(*) FROM gateway.whatsapp_messages WHERE wamid LIKE 'wamid.kept-%'") == 20)
+            }
+        }
+
         @Test("At shutdown those who wait have an answer: 503 where the database is away")
         func shutdown() async throws {
             let cluster = try await TemporaryCluster()

@@ -75,7 +75,9 @@ package final class ForwardLanes: ForwardQueue {
     package func fail(_ operation: String, times: Int) { state.change { $0.failures[operation] = times } }
 
     package func untilEmpty() async { await state.until { $0.lanes.values.allSatisfy(\.rows.isEmpty) } }
-    package func untilResting(_ source: WebhookSource) async { await state.until { $0.lanes[source]?.isResting == true } }
+    package func untilResting(_ source: WebhookSource) async {
+        await state.until { $0.lanes[source]?.isResting == true }
+    }
 
     package func claim(
         _ source: WebhookSource, as claim: String, limit: ForwardLimit, leaseSeconds: Int

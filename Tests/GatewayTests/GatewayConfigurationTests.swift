@@ -103,7 +103,10 @@ import Testing
         arguments: [
             ([:], .journal), (["GATEWAY_ACK": "journal", "GATEWAY_ACK_TIMEOUT": "2s"], .journal),
             (["GATEWAY_ACK": "postgres"], .postgres(RecordingLimits(timeout: .seconds(5)))),
-            (["GATEWAY_ACK": "postgres", "GATEWAY_ACK_TIMEOUT": "2s"], .postgres(RecordingLimits(timeout: .seconds(2)))),
+            (
+                ["GATEWAY_ACK": "postgres", "GATEWAY_ACK_TIMEOUT": "2s"],
+                .postgres(RecordingLimits(timeout: .seconds(2)))
+            ),
         ] as [([String: String], GatewayConfiguration.Acknowledgement)])
     func acknowledgement(environment: [String: String], policy: GatewayConfiguration.Acknowledgement) async throws {
         #expect(try await Self.configuration(environment).acknowledgement == policy)

@@ -70,7 +70,9 @@ struct RecordingWaitlistTests {
         #expect(!waitlist.isStalled && waitlist.waiting == 0)
     }
 
-    @Test("Beyond the limit webhooks are refused, until others have their answer; what the journal refused counts no more")
+    @Test(
+        "Beyond the limit webhooks are refused, until others have their answer; what the journal refused counts no more"
+    )
     func limit() {
         var waitlist = Self.waitlist(waitingMax: 3)
         Self.sync(&waitlist, Self.group(2, 1...2))

@@ -85,7 +85,9 @@ import Testing
         let lanes = try await Lanes(passesOn: false)
         try await lanes.record(["a"])
         #expect(try await lanes.world.count("outbox") == 0)
-        #expect(try await lanes.world.value("SELECT convert_from(signature, 'UTF8') FROM gateway.webhook_log") == "sha256=a")
+        #expect(
+            try await lanes.world.value("SELECT convert_from(signature, 'UTF8') FROM gateway.webhook_log") == "sha256=a"
+        )
     }
 
     @Test("a batch that is recorded again, or only rehearsed, queues nothing more")
@@ -145,7 +147,8 @@ import Testing
         try await lanes.record(["m1", "m2"])
         try await lanes.settle(
             try await lanes.claim(as: "a"), as: "a", done: 0, failing: .setAside(error: "the receiver answered 422"))
-        #expect(try await lanes.world.value("SELECT last_error FROM gateway.outbox_dead") == "the receiver answered 422")
+        #expect(
+            try await lanes.world.value("SELECT last_error FROM gateway.outbox_dead") == "the receiver answered 422")
         let run = try await lanes.claim(as: "b")
         #expect(Self.texts(run) == ["m2"])
         try await lanes.settle(run, as: "b", done: 1)

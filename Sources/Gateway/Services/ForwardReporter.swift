@@ -30,7 +30,8 @@ package final class ForwardReporter: Sendable {
             report(source, "\(source.name) webhooks are not passed on: \(error)")
             // Once when it begins, then rarely: an outage may last for days.
             logger.log(
-                level: attempt == 1 || attempt % 10 == 0 ? .warning : .debug, "a webhook was not passed on; tried again",
+                level: attempt == 1 || attempt % 10 == 0 ? .warning : .debug,
+                "a webhook was not passed on; tried again",
                 metadata: [
                     "source": "\(source.name)", "attempt": "\(attempt)", "oldest_seconds": "\(age)",
                     "error": "\(error)", "pause": "\(pause)",

@@ -26,7 +26,8 @@ package final class PostgresOutboxStore: OutboxStore {
 
     package func accepted(_ job: OutboxJob, providerID: String) async throws {
         try await call(
-            Self.acceptedStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), PostgresValue.reason(providerID)])
+            Self.acceptedStatement,
+            [.int64(job.id), .int16(Int16(clamping: job.attempt)), PostgresValue.reason(providerID)])
     }
 
     package func refused(_ job: OutboxJob, code: Int32?, error: String, retryAfterMilliseconds: Int64?) async throws {
@@ -41,7 +42,8 @@ package final class PostgresOutboxStore: OutboxStore {
 
     package func uncertain(_ job: OutboxJob, error: String) async throws {
         try await call(
-            Self.uncertainStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), PostgresValue.reason(error)])
+            Self.uncertainStatement,
+            [.int64(job.id), .int16(Int16(clamping: job.attempt)), PostgresValue.reason(error)])
     }
 
     package func sweep() async throws -> Int {

@@ -11,15 +11,14 @@ struct RecordBatchParameters {
     /// - Parameter passesOn: whether webhooks are queued for another handler, too.
     init(_ batch: RecordBatch, passesOn: Bool) {
         let parked = ParkedColumns(batch.parked)
-        var signatures = PostgresArrayBuilder(.bytea)
-        for webhook in batch.webhooks { signatures.append(bytea: webhook.envelope.signature) }
+        let webhooks = WebhookColumns(batch.webhooks)
         var redriven = PostgresArrayBuilder(.int8)
         for id in batch.redriven { redriven.append(int64: id) }
         values =
-            MessageColumns(batch).values + WebhookColumns(batch.webhooks).values + StatusColumns(batch.statuses).values
+            MessageColumns(batch).values + webhooks.values + StatusColumns(batch.statuses).values
             + parked.values + [
                 redriven.value, .int32(batch.journal), .id(batch.owner), .int64(batch.after.value),
-                .int64(batch.upTo.value), signatures.value, .bool(passesOn),
+                .int64(batch.upTo.value), webhooks.signatures, .bool(passesOn),
             ]
     }
 }
@@ -123,9 +122,10 @@ extension RecordedMessage.Destination {
     }
 }
 
-/// `$22` to `$30`.
+/// `$22` to `$30`, and `$55`.
 private struct WebhookColumns {
     let values: [PostgresValue]
+    let signatures: PostgresValue
 
     init(_ webhooks: [RecordedWebhook]) {
         var position = PostgresArrayBuilder(.int8)
@@ -133,6 +133,7 @@ private struct WebhookColumns {
         var source = PostgresArrayBuilder(.text)
         var event = PostgresArrayBuilder(.text)
         var payload = PostgresArrayBuilder(.bytea)
+        var signature = PostgresArrayBuilder(.bytea)
         var counts = [PostgresArrayBuilder](repeating: PostgresArrayBuilder(.int4), count: 4)
         for webhook in webhooks {
             position.append(int64: webhook.position.value)
@@ -140,11 +141,13 @@ private struct WebhookColumns {
             source.append(text: webhook.envelope.source.name)
             event.append(text: webhook.event)
             payload.append(bytea: webhook.envelope.body)
+            signature.append(bytea: webhook.envelope.signature)
             for (index, count) in [webhook.updates, webhook.statuses, webhook.ignored, webhook.parked].enumerated() {
                 counts[index].append(int32: Int32(clamping: count))
             }
         }
         values = [position, receivedAt, source, event, payload].map(\.value) + counts.map(\.value)
+        signatures = signature.value
     }
 }
 
