@@ -159,6 +159,18 @@ let package = Package(
             ],
             swiftSettings: rules),
         .target(
+            name: "Downstream",
+            dependencies: [
+                "Messaging",
+                "Delivery",
+                httpClient,
+                nioCore,
+                nioHTTP1,
+                nioPosix,
+                nioSSL,
+            ],
+            swiftSettings: rules),
+        .target(
             name: "API",
             dependencies: [
                 "Messaging",
@@ -230,6 +242,7 @@ let package = Package(
                 "PostgresClient",
                 "PostgresStore",
                 "GraphAPI",
+                "Downstream",
                 "API",
                 "PrivatePostgres",
                 "Operations",
@@ -427,6 +440,22 @@ let package = Package(
                 "PostgresClient",
                 "PostgresStore",
                 "PrivatePostgres",
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "DownstreamTests",
+            dependencies: [
+                "Downstream",
+                "GatewayTesting",
+                "Messaging",
+                "Delivery",
+                hummingbird,
+                httpClient,
+                nioCore,
+                nioPosix,
+                nioSSL,
+                logging,
+                lifecycle,
             ],
             swiftSettings: rules),
         .testTarget(

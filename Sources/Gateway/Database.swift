@@ -14,6 +14,7 @@ struct Database: Sendable {
     let lookup: PostgresConversationLookup
     let routes: RouteLoader
     let outbox: PostgresOutboxStore
+    let forwards: PostgresForwardQueue
     let conversations: PostgresConversationStore
     let housekeeping: [any Service]
 
@@ -28,10 +29,17 @@ struct Database: Sendable {
         let health = board.register("database", blocksAcknowledging: false)
         let endpoints = PostgresEndpointStore(connection("endpoints"))
         let upkeep = Upkeep(PostgresPool(connection("upkeep"), limits: .init(connectionsMax: 1)))
-        let session = RecorderSession(connection(""))
-        recorder = PostgresRecorder(session, host: ProcessInfo.processInfo.hostName)
+        var recording = connection("")
+        if case .postgres = configuration.acknowledgement {
+            // A database told to answer before its disk (or its standby's) would make the 200 a lie.
+            recording.settings.append(("synchronous_commit", "on"))
+        }
+        let session = RecorderSession(recording)
+        recorder = PostgresRecorder(
+            session, host: ProcessInfo.processInfo.hostName, passesWebhooksOn: configuration.downstream != nil)
         lookup = PostgresConversationLookup(session)
         outbox = PostgresOutboxStore(connection("outbox"))
+        forwards = PostgresForwardQueue(connection("forwards"))
         conversations = PostgresConversationStore(
             PostgresPool(connection("api"), limits: .init(connectionsMax: Self.landlordConnectionsMax)))
         routes = RouteLoader(

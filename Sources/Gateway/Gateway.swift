@@ -65,8 +65,9 @@ package struct Gateway: Sendable {
             )
         }
 
+        let front = front(journal, configuration, registry: registry, board: board)
         let intake = Intake(
-            journal: journal, recorder: database.recorder, lookup: database.lookup,
+            journal: front.journal, recorder: database.recorder, lookup: database.lookup,
             table: { database.routes.table.snapshot }, owner: newID(), clock: ContinuousClock(), now: SystemTime.now,
             observer: IntakeReporter(logger: logger, health: board.register("recording", blocksAcknowledging: false)))
         let reloads = reloads(rules, certificates, database.routes, logger: logger)
@@ -75,17 +76,18 @@ package struct Gateway: Sendable {
             configuration: .init(
                 host: configuration.bind, port: configuration.ingressPort, limits: configuration.ingressLimits),
             group: MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? Processors.available),
-            tls: certificates.holder, verification: configuration.verification, appender: journal, logger: logger,
+            tls: certificates.holder, verification: configuration.verification, appender: front.journal, logger: logger,
             clock: SystemTime.now)
         let endings = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try await ingress.bind()
         let operations = try await OperationsServer.bind(
             port: configuration.operationsPort, registry: registry, board: board, logger: logger)
 
-        var services: [any Service] = [fatal, operations, JournalService(journal), database.gate]
+        var services: [any Service] = [fatal, operations, JournalService(journal)] + front.services + [database.gate]
         services += [GatedService(database.gate, database.routes), GatedService(database.gate, IntakeService(intake))]
         services += database.housekeeping.map { GatedService(database.gate, $0) }
         services += try delivery(configuration, database, logger: logger)
+        services += forwarding(configuration, database, board: board, logger: logger)
         let api = api(configuration, database, certificates, rules, logger: logger)
         if let api { services.append(api.service) }
         services += [
@@ -128,6 +130,33 @@ package struct Gateway: Sendable {
             journal.refusal.map { .failed(reason: $0.message) } ?? .ok
         }
         return journal
+    }
+
+    /// The journal as ingress and intake see it: under the policy `postgres`, one that answers later.
+    private static func front(
+        _ journal: SQLiteJournal, _ configuration: GatewayConfiguration, registry: PrometheusRegistry,
+        board: HealthBoard
+    ) -> (journal: any Journal & WebhookAppender, services: [any Service]) {
+        guard case .postgres(let limits) = configuration.acknowledgement else { return (journal, []) }
+        let recorded = RecordedJournal(journal, limits: limits, clock: ContinuousClock())
+        board.register("acknowledging", blocksAcknowledging: true) {
+            recorded.refusal.map { .failed(reason: $0.message) } ?? .ok
+        }
+        registry.collect {
+            [MetricSample("gateway_acknowledgements_waiting", .gauge, value: Double(recorded.waiting))]
+        }
+        return (recorded, [AcknowledgementService(recorded)])
+    }
+
+    private static func forwarding(
+        _ configuration: GatewayConfiguration, _ database: Database, board: HealthBoard, logger: Logger
+    ) -> [any Service] {
+        guard let downstream = configuration.downstream else { return [] }
+        let reporter = ForwardReporter(
+            logger: logger, health: board.register("forwarding", blocksAcknowledging: false, state: .ok))
+        let service = ForwardService(
+            downstream: downstream, queue: database.forwards, worker: "\(newID())", observe: reporter.observe)
+        return [GatedService(database.gate, service)]
     }
 
     private static func reloads(

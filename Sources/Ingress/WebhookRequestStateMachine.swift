@@ -260,6 +260,8 @@ extension WebhookRequestStateMachine {
         case .diskFull: "disk_full"
         case .syncFailed: "sync_failed"
         case .locked, .unreadable, .closed: "journal_closed"
+        case .notRecorded: "record_timeout"
+        case .tooManyUnrecorded: "record_backlog"
         }
     }
 }

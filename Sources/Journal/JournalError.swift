@@ -13,6 +13,10 @@ public struct JournalError: Error, Hashable, Sendable, CustomStringConvertible {
         case unreadable
         /// The journal is closing or closed.
         case closed
+        /// Kept, but not recorded by the database within the time an acknowledgement waits for it.
+        case notRecorded = "not_recorded"
+        /// Too many acknowledgements wait for the database already; nothing was kept. Clears by itself.
+        case tooManyUnrecorded = "too_many_unrecorded"
     }
 
     public let code: Code

@@ -70,8 +70,6 @@ import Testing
             (["META_APP_SECRET": " , "], .metaAppSecret, "dashboard"),
             (["META_WEBHOOK_VERIFY_TOKEN": ""], .metaVerifyToken, "dashboard"),
             (["SUPABASE_JWT_SECRET": "short"], .supabaseJWTSecret, "32 bytes"),
-            (["GATEWAY_ACK": "postgres"], .acknowledgement, "use journal"),
-            (["GATEWAY_FORWARD_URL": "https://x.example"], .forwardURL, "leave it unset"),
             (["VPS_WEBHOOK_SECRET": " , "], .vpsWebhookSecret, "unset it"),
             (["VPS_WEBHOOK_SECRET": "s", "VPS_WEBHOOK_DIALECT": "sha512"], .vpsWebhookDialect, "waha"),
             (["VPS_WEBHOOK_DIALECT": "WAHA"], .vpsWebhookDialect, "sha256"),
@@ -81,6 +79,11 @@ import Testing
                 ["VPS_WEBHOOK_SECRET": "s", "VPS_SESSIONS": String(repeating: "s", count: 129)], .vpsSessions,
                 "128 bytes"
             ),
+            (["GATEWAY_ACK": "disk"], .acknowledgement, "use journal"),
+            (["GATEWAY_ACK_TIMEOUT": "11s"], .acknowledgementTimeout, "10s"),
+            (["GATEWAY_FORWARD_URL": "http://x.example"], .forwardURL, "use https://"),
+            (["GATEWAY_FORWARD_URL": "https://a:b@x.example"], .forwardURL, "take them out"),
+            (["GATEWAY_FORWARD_URL": "x.example"], .forwardURL, "https://handler.example/webhooks"),
             (["GATEWAY_API_PORT": "8443"], .apiPort, "GATEWAY_INGRESS_PORT"),
             (["GATEWAY_OPS_PORT": "8444"], .operationsPort, "GATEWAY_API_PORT"),
             (["GATEWAY_BODY_MAX_BYTES": "1"], .bodyMaxBytes, "1024"),
@@ -96,6 +99,29 @@ import Testing
         #expect(error?.name == name)
         #expect(error?.problem.contains(cure) == true)
         #expect(error?.description.hasPrefix(name.rawValue + ": ") == true)
+    }
+
+    @Test(
+        "acknowledges once the journal has a webhook, or, where that is asked for, the database",
+        arguments: [
+            ([:], .journal), (["GATEWAY_ACK": "journal", "GATEWAY_ACK_TIMEOUT": "2s"], .journal),
+            (["GATEWAY_ACK": "postgres"], .postgres(RecordingLimits(timeout: .seconds(5)))),
+            (
+                ["GATEWAY_ACK": "postgres", "GATEWAY_ACK_TIMEOUT": "2s"],
+                .postgres(RecordingLimits(timeout: .seconds(2)))
+            ),
+        ] as [([String: String], GatewayConfiguration.Acknowledgement)])
+    func acknowledgement(environment: [String: String], policy: GatewayConfiguration.Acknowledgement) async throws {
+        #expect(try await Self.configuration(environment).acknowledgement == policy)
+    }
+
+    @Test("passes webhooks on where an address is given, and never shows it")
+    func forwarding() async throws {
+        #expect(try await Self.configuration([:]).downstream == nil)
+        let environment = Self.least.merging(["GATEWAY_FORWARD_URL": "https://x.example/hooks?key=k"]) { $1 }
+        let settings = try await SettingsReader(environment: environment)
+        #expect(try GatewayConfiguration(settings).downstream != nil)
+        #expect(try settings.listing().contains("GATEWAY_FORWARD_URL=***  (environment)"))
     }
 
     @Test("lets several listeners take any free port")

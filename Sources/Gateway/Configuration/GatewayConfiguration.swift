@@ -1,3 +1,4 @@
+package import Downstream
 package import Ingress
 package import Journal
 package import Messaging
@@ -14,6 +15,9 @@ package struct GatewayConfiguration: Sendable {
     package var certificatesDirectory: String
     package var rulesDirectory: String
     package var journalLimits: JournalLimits
+    package var acknowledgement: Acknowledgement
+    /// Where every accepted webhook is passed on to as well.
+    package var downstream: DownstreamConfiguration?
     package var ingressLimits: IngressLimits
     /// Event loops of the public listener; `nil` = one a core.
     package var eventLoops: Int?
@@ -27,6 +31,14 @@ package struct GatewayConfiguration: Sendable {
     package var meta: MetaSettings
     package var vps: VPSSettings
     package var supabase: SupabaseSettings
+
+    /// What must have happened to a webhook before it gets its 200.
+    package enum Acknowledgement: Hashable, Sendable {
+        /// The journal has synced it.
+        case journal
+        /// The database has committed it, too.
+        case postgres(RecordingLimits)
+    }
 
     /// The platform's own number, and how to reach Meta.
     package struct MetaSettings: Sendable {
@@ -72,6 +84,7 @@ package struct GatewayConfiguration: Sendable {
         certificatesDirectory = try settings.text(.certificatesDirectory) ?? "certs"
         rulesDirectory = try settings.text(.rulesDirectory) ?? "routing-rules"
         journalLimits = try Self.journalLimits(settings)
+        acknowledgement = try Self.acknowledgement(settings)
         ingressLimits = try Self.ingressLimits(settings)
         eventLoops = try settings.find(.eventLoops) == nil ? nil : try settings.count(.eventLoops, in: 1...256)
         routePollSeconds = try settings.seconds(.routePollInterval, in: 1...3600)
@@ -81,11 +94,11 @@ package struct GatewayConfiguration: Sendable {
         for name in Self.reserved where try settings.find(name) != nil { unused.append(name) }
         meta = try Self.meta(settings)
         vps = try VPSSettings(settings)
+        downstream = try Self.downstream(settings, vps: vps.dialect)
         supabase = SupabaseSettings(
             secret: try Self.signingSecret(settings), keysURL: try settings.text(.supabaseJWKSURL),
             issuer: try settings.text(.supabaseIssuer),
             audience: try settings.text(.supabaseAudience) ?? "authenticated")
-        try Self.refuseWhatIsNotServedYet(settings)
         try Self.refuseSharedPorts(settings)
     }
 
@@ -165,14 +178,33 @@ package struct GatewayConfiguration: Sendable {
         return secret
     }
 
-    /// A setting that asks for something this version cannot do must not be passed over in silence.
-    private static func refuseWhatIsNotServedYet(_ settings: SettingsReader) throws(SettingError) {
-        if let acknowledgement = try settings.text(.acknowledgement), acknowledgement != "journal" {
+    private static func acknowledgement(_ settings: SettingsReader) throws(SettingError) -> Acknowledgement {
+        // Longer than a drain gives an open request, nobody would hear the answer.
+        let seconds = try settings.seconds(.acknowledgementTimeout, in: 1...10)
+        let text = try settings.text(.acknowledgement) ?? "journal"
+        switch text {
+        case "journal": return .journal
+        case "postgres": return .postgres(RecordingLimits(timeout: .seconds(seconds)))
+        default:
             throw SettingError(
-                .acknowledgement, "\"\(acknowledgement.prefix(40))\" is not served by this version; use journal")
+                .acknowledgement,
+                "\"\(text.prefix(40))\" is not a policy; use journal (a webhook is acknowledged once it is synced to disk) "
+                    + "or postgres (once the database has committed it as well)")
         }
-        if try settings.find(.forwardURL) != nil {
-            throw SettingError(.forwardURL, "is not served by this version; leave it unset")
+    }
+
+    private static func downstream(
+        _ settings: SettingsReader, vps dialect: SignatureScheme
+    ) throws(SettingError) -> DownstreamConfiguration? {
+        guard let url = try settings.secret(.forwardURL) else { return nil }
+        do {
+            var downstream = try DownstreamConfiguration(
+                url: url, signatureHeaders: [.meta: "X-Hub-Signature-256", .vps: "X-Webhook-Hmac"],
+                userAgent: "zenrent-gateway")
+            if dialect == .waha { downstream.companionHeaders[.vps] = ["X-Webhook-Hmac-Algorithm": "sha512"] }
+            return downstream
+        } catch {
+            throw SettingError(.forwardURL, "\(error)")
         }
     }
 

@@ -11,6 +11,7 @@ package enum SettingName: String, CaseIterable, Sendable {
     case certificatesDirectory = "GATEWAY_CERTS_DIR"
     case rulesDirectory = "GATEWAY_RULES_DIR"
     case acknowledgement = "GATEWAY_ACK"
+    case acknowledgementTimeout = "GATEWAY_ACK_TIMEOUT"
     case journalKeep = "GATEWAY_JOURNAL_KEEP"
     case journalMaxBytes = "GATEWAY_JOURNAL_MAX_BYTES"
     case forwardURL = "GATEWAY_FORWARD_URL"
@@ -54,7 +55,7 @@ package enum SettingName: String, CaseIterable, Sendable {
     package var isSecret: Bool {
         switch self {
         case .databaseURL, .migrateDatabaseURL, .metaAppSecret, .metaVerifyToken, .accessToken, .vpsAPIKey,
-            .vpsWebhookSecret, .supabaseJWTSecret, .encryptionKey:
+            .vpsWebhookSecret, .supabaseJWTSecret, .encryptionKey, .forwardURL:
             true
         default: false
         }
@@ -71,6 +72,7 @@ package enum SettingName: String, CaseIterable, Sendable {
         case .certificatesDirectory: "certs"
         case .rulesDirectory: "routing-rules"
         case .acknowledgement: "journal"
+        case .acknowledgementTimeout: "5s"
         case .journalKeep: "24h"
         case .journalMaxBytes: "8GiB"
         case .defaultCountryCode: "44"

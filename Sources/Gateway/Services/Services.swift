@@ -1,6 +1,8 @@
 import Delivery
+import Downstream
 import GraphAPI
 package import Intake
+import Journal
 package import Logging
 package import Operations
 package import SQLiteJournal
@@ -40,6 +42,37 @@ struct DeliveryService: Service {
         let dispatcher = Dispatcher(
             configuration: DispatcherConfiguration(kind: .metaSend, worker: worker), store: outbox, sender: sender,
             clock: ContinuousClock(), jitter: { Int64.random(in: $0) }, observe: observe)
+        await withGracefulShutdownHandler {
+            await dispatcher.run()
+        } onGracefulShutdown: {
+            dispatcher.drain()
+        }
+    }
+}
+
+/// Lets no acknowledgement wait for the database for too long; stops after the ingress, when nobody waits any more.
+struct AcknowledgementService: Service {
+    private let journal: RecordedJournal<ContinuousClock>
+
+    init(_ journal: RecordedJournal<ContinuousClock>) { self.journal = journal }
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { [self] in await journal.run() }
+    }
+}
+
+/// Forwarding as a service: at shutdown the webhook under way is finished, nothing new is sent.
+struct ForwardService: Service {
+    let downstream: DownstreamConfiguration
+    let queue: any ForwardQueue
+    let worker: String
+    let observe: @Sendable (ForwardEvent) -> Void
+
+    func run() async throws {
+        let dispatcher = ForwardDispatcher(
+            configuration: ForwardDispatcherConfiguration(worker: worker), queue: queue,
+            forwarder: DownstreamForwarder(configuration: downstream), clock: ContinuousClock(),
+            jitter: { Int64.random(in: $0) }, observe: observe)
         await withGracefulShutdownHandler {
             await dispatcher.run()
         } onGracefulShutdown: {

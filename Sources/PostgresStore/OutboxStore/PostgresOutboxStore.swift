@@ -1,19 +1,16 @@
 package import Delivery
 import Messaging
 package import PostgresClient
-import Synchronization
 
 /// The outbox in PostgreSQL. Claims skip what another worker holds; a hint on the channel `gateway_outbox` tells of new
 /// jobs.
 package final class PostgresOutboxStore: OutboxStore {
     private let pool: PostgresPool
-    private let configuration: PostgresConfiguration
-    /// Listens; opened when it is first needed, and again after it broke.
-    private let listener = Mutex<PostgresConnection?>(nil)
+    private let hints: OutboxHints
 
     /// - Parameter connectionsMax: calls at once; one more connection listens.
     package init(_ configuration: PostgresConfiguration, connectionsMax: Int = 4) {
-        self.configuration = configuration
+        hints = OutboxHints(configuration)
         pool = PostgresPool(configuration, limits: .init(connectionsMax: connectionsMax))
     }
 
@@ -29,14 +26,15 @@ package final class PostgresOutboxStore: OutboxStore {
 
     package func accepted(_ job: OutboxJob, providerID: String) async throws {
         try await call(
-            Self.acceptedStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(providerID)])
+            Self.acceptedStatement,
+            [.int64(job.id), .int16(Int16(clamping: job.attempt)), PostgresValue.reason(providerID)])
     }
 
     package func refused(_ job: OutboxJob, code: Int32?, error: String, retryAfterMilliseconds: Int64?) async throws {
         try await call(
             Self.failStatement,
             [
-                .int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(error),
+                .int64(job.id), .int16(Int16(clamping: job.attempt)), PostgresValue.reason(error),
                 .int64(retryAfterMilliseconds ?? 0),
                 .bool(retryAfterMilliseconds == nil), PostgresValue(code) { .int32($0) },
             ])
@@ -44,7 +42,8 @@ package final class PostgresOutboxStore: OutboxStore {
 
     package func uncertain(_ job: OutboxJob, error: String) async throws {
         try await call(
-            Self.uncertainStatement, [.int64(job.id), .int16(Int16(clamping: job.attempt)), Self.plain(error)])
+            Self.uncertainStatement,
+            [.int64(job.id), .int16(Int16(clamping: job.attempt)), PostgresValue.reason(error)])
     }
 
     package func sweep() async throws -> Int {
@@ -53,37 +52,13 @@ package final class PostgresOutboxStore: OutboxStore {
         }
     }
 
-    package func jobsAvailable(atMostSeconds seconds: Int) async {
-        do {
-            let connection = try await listening()
-            _ = try await connection.waitForNotification(timeout: .seconds(seconds))
-        } catch {
-            listener.withLock { $0 = nil }
-            // The hint is out of reach; the clock serves.
-            try? await Task.sleep(for: .seconds(min(seconds, 5)))
-        }
-    }
-
-    private func listening() async throws(PostgresError) -> PostgresConnection {
-        if let connection = listener.withLock({ $0 }), connection.phase != .closed { return connection }
-        let connection = try await PostgresConnection.connect(configuration)
-        try await connection.listen("gateway_outbox")
-        listener.withLock { $0 = connection }
-        return connection
-    }
+    package func jobsAvailable(atMostSeconds seconds: Int) async { await hints.next(atMostSeconds: seconds) }
 
     private func call(_ statement: PostgresStatement, _ values: [PostgresValue]) async throws {
         try await pool.withConnection { connection async throws(PostgresError) in
             _ = try await connection.query(statement, values)
         }
     }
-
-    /// What came over the network must not keep an outcome from being recorded: PostgreSQL holds no U+0000.
-    private static func plain(_ text: String) -> PostgresValue {
-        .text(String(String.UnicodeScalarView(text.unicodeScalars.prefix(textLengthMax).filter { $0 != "\0" })))
-    }
-
-    private static let textLengthMax = 2000
 
     private static func job(_ row: PostgresRow) throws(PostgresError) -> OutboxJob {
         OutboxJob(
@@ -127,4 +102,13 @@ extension PostgresOutboxStore {
             """)
     private static let uncertainStatement = PostgresStatement(
         name: "outbox_uncertain", sql: "SELECT gateway.outbox_uncertain($1::bigint, $2::smallint, $3::text)")
+}
+
+extension PostgresValue {
+    /// Why a job failed. What came over the network must not keep an outcome from being recorded: PostgreSQL holds no
+    /// U+0000.
+    static func reason(_ text: String) -> PostgresValue {
+        let lengthMax = 2000
+        return .text(String(String.UnicodeScalarView(text.unicodeScalars.prefix(lengthMax).filter { $0 != "\0" })))
+    }
 }

@@ -12,10 +12,13 @@ package struct PostgresRecorder: Recorder {
     private let session: RecorderSession
     /// Shown to operators beside the journal.
     private let host: String?
+    private let passesWebhooksOn: Bool
 
-    package init(_ session: RecorderSession, host: String? = nil) {
+    /// - Parameter passesWebhooksOn: queues a job for each webhook, for somebody who forwards it (`ForwardDispatcher`).
+    package init(_ session: RecorderSession, host: String? = nil, passesWebhooksOn: Bool = false) {
         self.session = session
         self.host = host
+        self.passesWebhooksOn = passesWebhooksOn
     }
 
     package func claim(_ journal: JournalIdentity) async throws(RecorderError) -> Checkpoint {
@@ -33,7 +36,7 @@ package struct PostgresRecorder: Recorder {
         try await RecorderError.mapping { () async throws(PostgresError) in
             guard batch.phase == .whole else { return try await recordStep(batch) }
             let connection = try await session.openIdle()
-            let values = RecordBatchParameters(batch).values
+            let values = RecordBatchParameters(batch, passesOn: passesWebhooksOn).values
             let row =
                 batch.isRehearsal
                 ? try await connection.rehearse(Self.recordStatement, values).one()
@@ -96,7 +99,8 @@ extension PostgresRecorder {
         }
         var outcome = RecordOutcome(counts: VerdictCounts())
         if !batch.isEmptyStep {
-            let row = try await connection.query(Self.recordStatement, RecordBatchParameters(batch).values).one()
+            let values = RecordBatchParameters(batch, passesOn: passesWebhooksOn).values
+            let row = try await connection.query(Self.recordStatement, values).one()
             guard try row.int32(0) == 1 else { return try await refused(batch, row) }
             outcome = try Self.outcome(row)
         }

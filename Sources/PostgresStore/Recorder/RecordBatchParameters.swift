@@ -4,20 +4,23 @@ import Messaging
 import PostgresClient
 import Routing
 
-/// A batch as the parameters of `record_batch.sql`, `$1` to `$64`.
+/// A batch as the parameters of `record_batch.sql`, `$1` to `$66`.
 struct RecordBatchParameters {
     let values: [PostgresValue]
 
-    init(_ batch: RecordBatch) {
+    /// - Parameter passesOn: whether webhooks are queued for another handler, too.
+    init(_ batch: RecordBatch, passesOn: Bool) {
         let parked = ParkedColumns(batch.parked)
+        let webhooks = WebhookColumns(batch.writtenWebhooks)
         var redriven = PostgresArrayBuilder(.int8)
         for id in batch.redriven { redriven.append(int64: id) }
         values =
-            MessageColumns(batch).values + WebhookColumns(batch.writtenWebhooks).values + StatusColumns(batch.statuses).values
+            MessageColumns(batch).values + webhooks.values + StatusColumns(batch.statuses).values
             + parked.values + [
                 redriven.value, .int32(batch.journal), .id(batch.owner), .int64(batch.after.value),
                 .int64(batch.endOfStep.value), Self.earlierVerdicts(batch),
             ] + SessionColumns(batch.sessions).values + FileColumns(batch.messages).values
+            + [webhooks.signatures, .bool(passesOn)]
     }
 
     /// `$55`, `NULL` but for the last step of a webhook.
@@ -143,9 +146,10 @@ extension RecordedMessage.Destination {
     }
 }
 
-/// `$22` to `$30`.
+/// `$22` to `$30`, and `$55`.
 private struct WebhookColumns {
     let values: [PostgresValue]
+    let signatures: PostgresValue
 
     init(_ webhooks: [RecordedWebhook]) {
         var position = PostgresArrayBuilder(.int8)
@@ -153,6 +157,7 @@ private struct WebhookColumns {
         var source = PostgresArrayBuilder(.text)
         var event = PostgresArrayBuilder(.text)
         var payload = PostgresArrayBuilder(.bytea)
+        var signature = PostgresArrayBuilder(.bytea)
         var counts = [PostgresArrayBuilder](repeating: PostgresArrayBuilder(.int4), count: 4)
         for webhook in webhooks {
             position.append(int64: webhook.position.value)
@@ -160,11 +165,13 @@ private struct WebhookColumns {
             source.append(text: webhook.envelope.source.name)
             event.append(text: webhook.event)
             payload.append(bytea: webhook.envelope.body)
+            signature.append(bytea: webhook.envelope.signature)
             for (index, count) in [webhook.updates, webhook.statuses, webhook.ignored, webhook.parked].enumerated() {
                 counts[index].append(int32: Int32(clamping: count))
             }
         }
         values = [position, receivedAt, source, event, payload].map(\.value) + counts.map(\.value)
+        signatures = signature.value
     }
 }
 

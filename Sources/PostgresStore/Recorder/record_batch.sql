@@ -17,6 +17,7 @@
 --   $55 routed, withheld, held, unclaimed and duplicate of the earlier steps of the one webhook here, if it has any
 --   $56 endpoint  $57 state  $58 at  $59 phone                                          one row a session's state
 --   $60 message  $61 provider's id  $62 MIME type  $63 SHA-256  $64 file name           one row a file
+--   $65 signature, one a webhook  $66 whether webhooks are also passed on
 --
 -- Tables are looked up by LATERAL ... LIMIT 1: an index probe a row, whatever the planner thinks of their size. A join
 -- planned on a young table becomes a scan of the grown one, and a prepared statement is planned once.
@@ -187,18 +188,25 @@ verdicts AS MATERIALIZED (
     FROM fence, given g LEFT JOIN msg x ON x.id = g.id GROUP BY g.pos),
 webhooks AS MATERIALIZED (
   SELECT * FROM unnest($22::bigint[], $23::timestamptz[], $24::text[], $25::text[], $26::bytea[], $27::integer[],
-                       $28::integer[], $29::integer[], $30::integer[])
-             AS w(pos, at, source, event, payload, updates, statuses, ignored, parked)),
+                       $28::integer[], $29::integer[], $30::integer[], $65::bytea[])
+             AS w(pos, at, source, event, payload, updates, statuses, ignored, parked, signature)),
 logged AS (
   INSERT INTO gateway.webhook_log (received_at, journal_id, journal_pos, source, event, payload, updates, routed,
-      withheld, held, unclaimed, status_applied, duplicate, ignored, parked, processed)
+      withheld, held, unclaimed, status_applied, duplicate, ignored, parked, processed, signature)
     SELECT w.at, $51, w.pos, w.source, w.event, w.payload, w.updates,
            coalesce(v.routed, 0) + coalesce(e.n[1], 0), coalesce(v.withheld, 0) + coalesce(e.n[2], 0),
            coalesce(v.held, 0) + coalesce(e.n[3], 0), coalesce(v.unclaimed, 0) + coalesce(e.n[4], 0), w.statuses,
-           coalesce(v.duplicate, 0) + coalesce(e.n[5], 0), w.ignored, w.parked, w.parked = 0
+           coalesce(v.duplicate, 0) + coalesce(e.n[5], 0), w.ignored, w.parked, w.parked = 0, w.signature
       FROM fence CROSS JOIN (SELECT $55::integer[] AS n) e CROSS JOIN webhooks w LEFT JOIN verdicts v ON v.pos = w.pos
      WHERE $54::bigint > $53::bigint
-  ON CONFLICT DO NOTHING),                          -- a replayed position has its row
+  ON CONFLICT DO NOTHING                            -- a replayed position has its row
+  RETURNING received_at, journal_id, journal_pos, source),
+passed_on AS (                                      -- in the journal's order; what is queued already stays as it is
+  INSERT INTO gateway.outbox (kind, idempotency_key, order_key, payload)
+    SELECT 'downstream_webhook', 'webhook:' || journal_id || ':' || journal_pos, gateway.forward_lane(source),
+           jsonb_build_object('received_at', received_at, 'journal_id', journal_id, 'journal_pos', journal_pos)
+      FROM logged WHERE $66::boolean ORDER BY journal_pos
+  ON CONFLICT DO NOTHING),
 relogged AS MATERIALIZED (                          -- and a redriven one hands over what was parked
   SELECT gateway.relog_redriven(x.journal_id, x.journal_pos, x.received_at, x.n, coalesce(v.routed, 0),
            coalesce(v.withheld, 0), coalesce(v.held, 0), coalesce(v.unclaimed, 0), coalesce(v.duplicate, 0),
