@@ -18,7 +18,7 @@ struct WebhookRequest {
         self.authenticator = authenticator
         keepsAlive = head.keepsAlive
         var signature = SignatureHeader()
-        func take(_ field: HeaderValue) {
+        func take(_ field: HTTPRequestHead.HeaderValue) {
             guard field.count > 0 else { return }
             if signature.occurrences == 0 { signature.value = Array(bytes[field.first]) }
             signature.occurrences += field.count
