@@ -1,4 +1,5 @@
 import Foundation
+import Intake
 import Logging
 import Messaging
 import Operations
@@ -13,6 +14,7 @@ struct Database: Sendable {
     let recorder: PostgresRecorder
     let lookup: PostgresConversationLookup
     let routes: RouteLoader
+    let healing: HealingService
     let outbox: PostgresOutboxStore
     let conversations: PostgresConversationStore
     let housekeeping: [any Service]
@@ -34,9 +36,18 @@ struct Database: Sendable {
         outbox = PostgresOutboxStore(connection("outbox"))
         conversations = PostgresConversationStore(
             PostgresPool(connection("api"), limits: .init(connectionsMax: Self.landlordConnectionsMax)))
-        routes = RouteLoader(
+        let hints = HealingQueue()
+        let routes = RouteLoader(
             source: PostgresRouteSource(connection("routes")), pollSeconds: configuration.routePollSeconds,
-            health: board.register("routes", blocksAcknowledging: false), database: health, logger: logger)
+            health: board.register("routes", blocksAcknowledging: false), database: health, logger: logger,
+            published: { hints.add(HealingHints($0)) })
+        self.routes = routes
+        let healer = RecorderSession(connection("healing"))
+        healing = HealingService(
+            Healing(
+                messages: PostgresWaitingMessages(healer), lookup: PostgresConversationLookup(healer),
+                table: { routes.table.snapshot }, now: SystemTime.now),
+            hints: hints, clock: ContinuousClock(), logger: logger)
         gate = DatabaseGate(
             connection("start"), health: health, logger: logger
         ) {

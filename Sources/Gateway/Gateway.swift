@@ -83,6 +83,7 @@ package struct Gateway: Sendable {
 
         var services: [any Service] = [fatal, operations, JournalService(journal), database.gate]
         services += [GatedService(database.gate, database.routes), GatedService(database.gate, IntakeService(intake))]
+        services.append(GatedService(database.gate, database.healing))
         services += database.housekeeping.map { GatedService(database.gate, $0) }
         services += try delivery(configuration, database, logger: logger)
         let api = api(configuration, database, certificates, rules, logger: logger)

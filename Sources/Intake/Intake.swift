@@ -8,22 +8,22 @@ public import Routing
 /// the data itself is to blame for is isolated by halving and parked; everything else is tried again, for ever, while
 /// the journal holds (I4).
 public actor Intake {
-    private let journal: any Journal
-    private let recorder: any Recorder
+    let journal: any Journal
+    let recorder: any Recorder
     private let lookup: any ConversationLookup
     private let table: @Sendable () -> RoutingTable?
     let limits: IntakeLimits
     let clock: any Clock<Duration>
-    private let now: @Sendable () -> Timestamp
-    private let owner: UniqueID
+    let now: @Sendable () -> Timestamp
+    let owner: UniqueID
     let observer: any IntakeObserver
-    private var generator = IdentifierGenerator()
+    var generator = IdentifierGenerator()
 
-    private var checkpointNumber: Int32 = 0
+    var checkpointNumber: Int32 = 0
     /// Where the database's checkpoint is.
-    private var fence = JournalPosition.start
+    var fence = JournalPosition.start
     /// Up to where entries were read and recorded.
-    private var position = JournalPosition.start
+    var position = JournalPosition.start
     /// The journal's end when it was opened, until it was compared with the database's checkpoint: what came in since
     /// must not make a journal look as if it had come as far as the database.
     private var endAtOpening: JournalPosition?
@@ -32,6 +32,7 @@ public actor Intake {
     /// The pause of a stopped intake.
     var stoppage: Task<Void, Never>?
     private var nextRedrive: Timestamp = Timestamp(microseconds: .min)
+    var nextReplay = Timestamp(microseconds: .min)
 
     /// To be made when the journal was opened, before anything is appended to it.
     /// - Parameters:
@@ -132,6 +133,7 @@ public actor Intake {
         while true {
             if Task.isCancelled { throw .cancelled }
             try await redriveWhenDue()
+            try await replayWhenDue()
             guard let last = entries.last else {
                 await waitForEntries()
                 entries = try await read(after: position)
@@ -214,7 +216,7 @@ public actor Intake {
     }
 
     /// The SQLSTATE with which the database refuses the data, if it does.
-    private func refusal(_ body: () async throws(Interruption) -> Void) async throws(Interruption) -> String? {
+    func refusal(_ body: () async throws(Interruption) -> Void) async throws(Interruption) -> String? {
         do throws(Interruption) {
             try await body()
             return nil
@@ -235,7 +237,7 @@ public actor Intake {
         return (planner, draft)
     }
 
-    private func settleThreads(_ draft: inout BatchPlanner.Draft, _ planner: BatchPlanner) async throws(Interruption) {
+    func settleThreads(_ draft: inout BatchPlanner.Draft, _ planner: BatchPlanner) async throws(Interruption) {
         guard !draft.pending.isEmpty else { return }
         let questions = draft.questions
         let answer = try await retrying(\.reason) { () async throws(RecorderError) in
@@ -252,7 +254,7 @@ public actor Intake {
     /// Times that messages are resolved again without a pause.
     private static let staleAttemptsMax = 4
 
-    private func commit(
+    func commit(
         _ drafted: BatchPlanner.Draft, _ planner: BatchPlanner, receivedAt: Timestamp
     ) async throws(Interruption) {
         var draft = drafted
@@ -288,6 +290,7 @@ public actor Intake {
 
     private func finish(_ draft: BatchPlanner.Draft, _ outcome: RecordOutcome, _ receivedAt: Timestamp) {
         fence = draft.batch.upTo
+        if let replayed = outcome.replayed { return observer.observe(.replayed(replayed)) }
         var counts = outcome.counts
         counts += draft.counts
         observer.observe(
@@ -301,7 +304,7 @@ public actor Intake {
         return checkpoint.position >= fence
     }
 
-    private func loadedTable() async throws(Interruption) -> RoutingTable {
+    func loadedTable() async throws(Interruption) -> RoutingTable {
         var attempt = 0
         while true {
             if let table = table() { return table }

@@ -12,6 +12,9 @@ public protocol Recorder: Sendable {
 
     /// Parked updates somebody asked to be tried again, oldest first.
     func redriveRequests(limit: Int) async throws(RecorderError) -> [RedriveRequest]
+
+    /// The next stored webhooks of the oldest replay that is not done; `nil` when none is asked for.
+    func replaySlice(limit: Int) async throws(RecorderError) -> ReplaySlice?
 }
 
 /// What the database knows of a journal.
@@ -45,6 +48,8 @@ public struct RecordBatch: Sendable {
     public var tableGeneration: UInt64 = 0
     /// Parked updates that this batch settles: deleted, and moved from `parked` in their webhook's counts.
     public var redriven: [RedriveRequest.ID] = []
+    /// Set for a replay: nothing new was read, and `messages` and `statuses` come from webhooks that have their rows.
+    public var replay: ReplayedWebhooks?
     /// Everything is done and then undone: to find out what the database would refuse.
     public var isRehearsal = false
 
@@ -208,6 +213,8 @@ public struct RecordOutcome: Sendable {
     /// People seen for the first time, and contradictions found between identities.
     public var peopleResolved = 0
     public var identityConflicts = 0
+    /// Of a replay alone.
+    public var replayed: ReplayOutcome?
 
     public init(counts: VerdictCounts) { self.counts = counts }
 }

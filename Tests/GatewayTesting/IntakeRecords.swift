@@ -58,6 +58,15 @@ package struct IntakeRecords: Sendable {
         package let redriven: [RedriveRequest.ID]
     }
 
+    /// Somebody wants everything stored decoded again.
+    package struct Replay: Sendable {
+        package var isFinished = false
+        package var place: ReplaySlice.Place?
+        package var outcome = ReplayOutcome()
+
+        package init() {}
+    }
+
     package var journals: [UniqueID: Int32] = [:]
     package var checkpoints: [Int32: (position: JournalPosition, owner: UniqueID)] = [:]
     package var webhooks: [Place: Webhook] = [:]
@@ -68,6 +77,7 @@ package struct IntakeRecords: Sendable {
     package var statuses: [StatusUpdate] = []
     package var parked: [ParkedKey: Parked] = [:]
     package var commits: [Commit] = []
+    package var replays: [Replay] = []
     /// Landlords whose messages go no further.
     package var withheld: Set<UniqueID> = []
     /// The leases there are; `nil`: every lease holds.
@@ -134,6 +144,7 @@ package struct IntakeRecords: Sendable {
     }
 
     mutating func commit(_ batch: RecordBatch) -> RecordResult {
+        if let replay = batch.replay { return .recorded(commit(batch, replay)) }
         var verdicts: [JournalPosition: VerdictCounts] = [:]
         var outcome = RecordOutcome(counts: VerdictCounts())
         for message in batch.messages {
@@ -150,7 +161,7 @@ package struct IntakeRecords: Sendable {
         return .recorded(outcome)
     }
 
-    private mutating func add(_ recorded: RecordedMessage) -> Verdict {
+    mutating func add(_ recorded: RecordedMessage) -> Verdict {
         let key = MessageKey(endpoint: recorded.endpoint.id, id: recorded.message.id)
         guard messages[key] == nil else { return .duplicate }
         messages[key] = recorded

@@ -15,19 +15,24 @@ package final class RouteLoader: Service {
     /// The poll is what finds out that the database went away.
     private let database: HealthReporter
     private let logger: Logger
+    private let published: @Sendable (RouteDelta?) -> Void
     private let loading = AsyncLock()
     private let routes = Gauge(label: "gateway_routes")
     private let generation = Gauge(label: "gateway_routing_table_generation")
     private let loads = Counter(label: "gateway_route_loads_total", dimensions: [("kind", "full")])
     private let deltas = Counter(label: "gateway_route_loads_total", dimensions: [("kind", "delta")])
+
+    /// - Parameter published: told of each change once the table has it, and of `nil` once it was loaded whole.
     package init(
-        source: any RouteSource, pollSeconds: Int64, health: HealthReporter, database: HealthReporter, logger: Logger
+        source: any RouteSource, pollSeconds: Int64, health: HealthReporter, database: HealthReporter, logger: Logger,
+        published: @escaping @Sendable (RouteDelta?) -> Void = { _ in }
     ) {
         self.source = source
         pollInterval = .seconds(pollSeconds)
         self.health = health
         self.database = database
         self.logger = logger
+        self.published = published
     }
 
     /// Polls until shutdown. A database that is away leaves the table as it is.
@@ -67,6 +72,7 @@ package final class RouteLoader: Service {
             let next = current.applying(delta)
             deltas.increment()
             publish(next.needsCompaction ? next.compacted() : next)
+            published(delta)
         }
         health.report(.ok)
         database.report(.ok)
@@ -79,6 +85,7 @@ package final class RouteLoader: Service {
         let next = builder.finish(cursor: cursor, replacing: table.snapshot)
         loads.increment()
         publish(next)
+        published(nil)
         health.report(.ok)
         logger.info(
             "routes loaded",

@@ -24,6 +24,7 @@ package struct Migration: Sendable, Hashable {
         Migration(8, "consent-bulletins", PackageResources._008_consent_bulletins_sql),
         Migration(9, "replies-inbox", PackageResources._009_replies_inbox_sql),
         Migration(10, "operations", PackageResources._010_operations_sql),
+        Migration(13, "healing", PackageResources._013_healing_sql),
     ]
 
     private init(_ number: Int32, _ name: String, _ bytes: [UInt8]) {

@@ -9,7 +9,7 @@ import Routing
 /// A commit whose answer was lost is found out by the fence: the same batch again finds the checkpoint where it would
 /// have put it, under the same owner, and counts as recorded.
 package struct PostgresRecorder: Recorder {
-    private let session: RecorderSession
+    let session: RecorderSession
     /// Shown to operators beside the journal.
     private let host: String?
 
@@ -32,17 +32,21 @@ package struct PostgresRecorder: Recorder {
     package func record(_ batch: RecordBatch) async throws(RecorderError) -> RecordResult {
         try await RecorderError.mapping { () async throws(PostgresError) in
             let connection = try await session.open()
+            if let replay = batch.replay { return try await record(batch, replay, on: connection) }
             let values = RecordBatchParameters(batch).values
             let row =
                 batch.isRehearsal
                 ? try await connection.rehearse(Self.recordStatement, values).one()
                 : try await connection.query(Self.recordStatement, values).one()
             if try row.int32(0) == 1 { return .recorded(try Self.outcome(row)) }
-            if let stale = try row.nullableText(1) {
-                return .staleRoutes(try await routes(of: stale.split(separator: ",").compactMap { Int($0) }, in: batch))
-            }
-            return try await refused(batch)
+            return try await refused(batch, row)
         }
+    }
+
+    /// Nothing was written; the statement's row tells whether routes are to blame.
+    func refused(_ batch: RecordBatch, _ row: PostgresRow) async throws(PostgresError) -> RecordResult {
+        guard let stale = try row.nullableText(1) else { return try await refused(batch) }
+        return .staleRoutes(try await routes(of: stale.split(separator: ",").compactMap { Int($0) }, in: batch))
     }
 
     package func redriveRequests(limit: Int) async throws(RecorderError) -> [RedriveRequest] {
@@ -62,7 +66,7 @@ package struct PostgresRecorder: Recorder {
 // MARK: What the statement's row means
 
 extension PostgresRecorder {
-    private static func outcome(_ row: PostgresRow) throws(PostgresError) -> RecordOutcome {
+    static func outcome(_ row: PostgresRow) throws(PostgresError) -> RecordOutcome {
         var counts = VerdictCounts()
         counts.routed = Int(try row.int32(2))
         counts.withheld = Int(try row.int32(3))
@@ -126,7 +130,7 @@ extension PostgresRecorder {
         return messages.map { StaleRoute(message: $0, routes: found[$0] ?? []) }
     }
 
-    private static func route(_ row: PostgresRow) throws(PostgresError) -> Route {
+    static func route(_ row: PostgresRow) throws(PostgresError) -> Route {
         Route(
             key: PhoneKey(folded: UInt64(clamping: try row.int64(1))), landlordID: try row.id(2),
             tenantID: try row.id(3),
@@ -146,7 +150,7 @@ extension PostgresRecorder {
 // MARK: Statements
 
 extension PostgresRecorder {
-    private static let recordStatement = PostgresStatement(
+    static let recordStatement = PostgresStatement(
         name: "record_batch", sql: String(decoding: PackageResources.record_batch_sql, as: UTF8.self))
 
     private static let claimStatement = PostgresStatement(
@@ -167,7 +171,7 @@ extension PostgresRecorder {
                AND received_at BETWEEN $4::timestamptz AND $5::timestamptz
             """)
 
-    private static let routesStatement = PostgresStatement(
+    static let routesStatement = PostgresStatement(
         name: "sender_routes",
         sql: """
             SELECT n, phone_key, landlord_id, tenant_id, lease_id, property_id, valid_from, valid_until, is_active,
@@ -182,13 +186,13 @@ extension PostgresRecorder {
         name: "redrive_requests",
         sql: """
             SELECT id, journal_pos, idx, source, received_at, payload FROM (
-              SELECT u.id, u.journal_pos, u.idx, u.source, u.received_at, p.payload, u.redrive_requested_at,
+              SELECT u.id, u.journal_pos, u.idx, u.source, u.received_at, p.payload, u.redrive_requested_at, u.journal_id,
                      sum(octet_length(p.payload)) OVER w - octet_length(p.payload) AS before
                 FROM (SELECT * FROM gateway.parked_updates WHERE redrive_requested_at IS NOT NULL
-                       ORDER BY redrive_requested_at, id LIMIT $1::integer) u
+                       ORDER BY redrive_requested_at, journal_id, journal_pos, idx LIMIT $1::integer) u
                 JOIN gateway.parked_payloads p ON p.hash = u.hash
-              WINDOW w AS (ORDER BY u.redrive_requested_at, u.id)) x
-             WHERE before < $2::bigint ORDER BY redrive_requested_at, id
+              WINDOW w AS (ORDER BY u.redrive_requested_at, u.journal_id, u.journal_pos, u.idx)) x
+             WHERE before < $2::bigint ORDER BY redrive_requested_at, journal_id, journal_pos, idx
             """)
 }
 
