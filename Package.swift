@@ -469,6 +469,7 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
+                "Conversations",
                 "Gateway",
                 "GatewayTesting",
                 "Messaging",

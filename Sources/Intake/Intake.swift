@@ -133,8 +133,8 @@ public actor Intake {
         while true {
             if Task.isCancelled { throw .cancelled }
             try await redriveWhenDue()
-            try await replayWhenDue()
             guard let last = entries.last else {
+                try await replayWhenDue()
                 await waitForEntries()
                 entries = try await read(after: position)
                 continue
@@ -145,6 +145,7 @@ public actor Intake {
             try result.get()
             position = last.position
             try? await journal.confirm(upTo: position)
+            try await replayWhenDue()
             if case .success(let decoded) = following {
                 entries = decoded
             } else {

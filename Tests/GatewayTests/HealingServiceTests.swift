@@ -112,7 +112,7 @@ import Testing
     private static func routingStatus(
         in store: PostgresConversationStore, until isMet: (String?) -> Bool
     ) async throws -> String? {
-        let principal = Principal(userID: carol, claimsJSON: #"{"sub":"\(carol)","role":"authenticated"}"#)
+        let principal = Principal(userID: carol, claimsJSON: #"{"sub":"\#(carol)","role":"authenticated"}"#)
         let page = PageRequest(limit: 5, cursor: nil)
         while true {
             try Task.checkCancellation()

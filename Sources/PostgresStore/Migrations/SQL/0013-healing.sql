@@ -242,15 +242,6 @@ END $$;
 CREATE OR REPLACE TRIGGER conversation_unblocked AFTER UPDATE OF status ON gateway.whatsapp_conversations
   FOR EACH ROW WHEN (OLD.status = 'blocked' AND NEW.status <> 'blocked') EXECUTE FUNCTION gateway.on_unblock();
 
--- An endpoint is part of the routing feed, also one that was written by hand.
-CREATE OR REPLACE FUNCTION gateway.on_endpoint() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  PERFORM gateway.notify_routes();
-  RETURN NULL;
-END $$;
-CREATE OR REPLACE TRIGGER endpoint_known AFTER INSERT ON gateway.endpoints
-  FOR EACH STATEMENT EXECUTE FUNCTION gateway.on_endpoint();
-
 -- Replay: stored webhooks decoded again, in the order of (received_at, journal, position), a slice a transaction.
 ALTER TABLE gateway.webhook_replays
   ADD COLUMN IF NOT EXISTS actor text,
@@ -390,7 +381,7 @@ CREATE OR REPLACE FUNCTION gateway.inbox_close_conflict(
   p_id uuid, p_merge boolean, p_actor text, p_actor_id uuid DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM 1 FROM gateway.identity_conflicts WHERE id = p_id AND status = 'open' FOR UPDATE;
+  PERFORM 1 FROM gateway.identity_conflicts WHERE id = p_id AND status = 'open';
   IF NOT FOUND THEN RAISE EXCEPTION 'no such conflict is open' USING ERRCODE = 'ZR404'; END IF;
   PERFORM gateway.close_conflict(p_id, p_merge, p_actor_id);
   INSERT INTO gateway.audit_log (actor, actor_role, action, entity, entity_id, detail)
