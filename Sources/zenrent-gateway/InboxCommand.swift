@@ -44,7 +44,7 @@ extension InboxList {
         try list.output.print(rows) { rows.isEmpty ? Self.emptyText : rows.map(Self.text).joined(separator: "\n") }
     }
 
-    static func configuration(
+    static func describe(
         _ name: String, _ abstract: String, note: String = "", example: String, codes: String? = nil
     ) -> CommandConfiguration {
         let codes = codes ?? "0 listed; 1 the database cannot be asked."
@@ -71,7 +71,7 @@ extension InboxList where Row == InboxAdministration.WaitingMessage {
 }
 
 struct InboxHeld: InboxList {
-    static let configuration = configuration(
+    static let configuration = describe(
         "held", "Messages that could be for several landlords, newest first.",
         note: "Below each stand the landlords it could be for, with what `inbox assign` needs.", example: "held --json")
 
@@ -84,7 +84,7 @@ struct InboxHeld: InboxList {
 }
 
 struct InboxUnclaimed: InboxList {
-    static let configuration = configuration(
+    static let configuration = describe(
         "unclaimed", "Messages from people whom no landlord has, newest first.",
         note: "They go on by themselves once their sender is a tenant.", example: "unclaimed")
 
@@ -97,7 +97,7 @@ struct InboxUnclaimed: InboxList {
 }
 
 struct InboxParked: InboxList {
-    static let configuration = configuration(
+    static let configuration = describe(
         "parked", "Updates that could not be processed, newest first.", example: "parked")
 
     @OptionGroup var settings: SettingsOptions
@@ -116,7 +116,7 @@ struct InboxParked: InboxList {
 }
 
 struct InboxConflicts: InboxList {
-    static let configuration = configuration(
+    static let configuration = describe(
         "conflicts", "Pairs of people who may be one, newest first; --merge or --keep-apart settles one.",
         note: """
             Two people are never made one by the gateway where both have threads or consents. Merging cannot be undone:

@@ -66,7 +66,7 @@ struct Replay: AsyncParsableCommand {
 
     @Sendable private static func source(_ text: String) throws -> WebhookSource {
         guard let source = WebhookSource.allCases.first(where: { $0.name == text }) else {
-            throw ValidationError("--source \(text.prefix(40)): there is no such source; write meta or vps")
+            throw ValidationError("there is no such source; write meta or vps")
         }
         return source
     }
