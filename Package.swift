@@ -514,6 +514,7 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
+                "Conversations",
                 "Gateway",
                 "GatewayTesting",
                 "Messaging",

@@ -1,4 +1,5 @@
 import Foundation
+import Intake
 import Logging
 import Messaging
 import Operations
@@ -13,6 +14,7 @@ struct Database: Sendable {
     let recorder: PostgresRecorder
     let lookup: PostgresConversationLookup
     let routes: RouteLoader
+    let healing: HealingService
     let outbox: PostgresOutboxStore
     let forwards: PostgresForwardQueue
     let conversations: PostgresConversationStore
@@ -42,12 +44,20 @@ struct Database: Sendable {
         forwards = PostgresForwardQueue(connection("forwards"))
         conversations = PostgresConversationStore(
             PostgresPool(connection("api"), limits: .init(connectionsMax: Self.landlordConnectionsMax)))
-        routes = RouteLoader(
+        let hints = HealingQueue()
+        let routes = RouteLoader(
             source: PostgresRouteSource(connection("routes")),
             pace: .init(
                 poll: .seconds(configuration.routePollSeconds), staleAfter: .seconds(configuration.routesStaleSeconds)),
-            database: health, logger: logger)
-        board.register("routes", blocksAcknowledging: false) { [routes] in routes.health }
+            database: health, logger: logger, published: { hints.add(HealingHints($0)) })
+        self.routes = routes
+        board.register("routes", blocksAcknowledging: false) { routes.health }
+        let healer = RecorderSession(connection("healing"))
+        healing = HealingService(
+            Healing(
+                messages: PostgresWaitingMessages(healer), lookup: PostgresConversationLookup(healer),
+                table: { routes.table.snapshot }, now: SystemTime.now),
+            hints: hints, clock: ContinuousClock(), logger: logger)
         gate = DatabaseGate(
             connection("start"), health: health, logger: logger
         ) {

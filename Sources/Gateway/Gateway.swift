@@ -68,7 +68,9 @@ package struct Gateway: Sendable {
         let front = front(journal, configuration, registry: registry, board: board)
         let intake = Intake(
             journal: front.journal, recorder: database.recorder, lookup: database.lookup,
-            table: { database.routes.table.snapshot }, owner: newID(), clock: ContinuousClock(), now: SystemTime.now,
+            table: { database.routes.table.snapshot }, isStale: { database.routes.isStale },
+            refreshTable: { await database.routes.refreshNow() }, owner: newID(), clock: ContinuousClock(),
+            now: SystemTime.now,
             observer: IntakeReporter(logger: logger, health: board.register("recording", blocksAcknowledging: false)))
         let reloads = reloads(rules, certificates, database.routes, logger: logger)
         registry.collect { database.routes.samples + reloads.samples }
@@ -85,6 +87,7 @@ package struct Gateway: Sendable {
 
         var services: [any Service] = [fatal, operations, JournalService(journal)] + front.services + [database.gate]
         services += [GatedService(database.gate, database.routes), GatedService(database.gate, IntakeService(intake))]
+        services.append(GatedService(database.gate, database.healing))
         services += database.housekeeping.map { GatedService(database.gate, $0) }
         services += try delivery(configuration, database, logger: logger)
         services += forwarding(configuration, database, board: board, logger: logger)

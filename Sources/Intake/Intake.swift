@@ -8,7 +8,7 @@ public import Routing
 /// the data itself is to blame for is isolated by halving and parked; everything else is tried again, for ever, while
 /// the journal holds (I4).
 public actor Intake {
-    private let journal: any Journal
+    let journal: any Journal
     let recorder: any Recorder
     let lookup: any ConversationLookup
     private let table: @Sendable () -> RoutingTable?
@@ -25,7 +25,7 @@ public actor Intake {
     /// Where the database's checkpoint is.
     var fence = JournalPosition.start
     /// Up to where entries were read and recorded.
-    private var position = JournalPosition.start
+    var position = JournalPosition.start
     /// The journal's end when it was opened, until it was compared with the database's checkpoint: what came in since
     /// must not make a journal look as if it had come as far as the database.
     private var endAtOpening: JournalPosition?
@@ -34,6 +34,7 @@ public actor Intake {
     /// The pause of a stopped intake.
     var stoppage: Task<Void, Never>?
     private var nextRedrive: Timestamp = Timestamp(microseconds: .min)
+    var nextReplay = Timestamp(microseconds: .min)
 
     /// To be made when the journal was opened, before anything is appended to it.
     /// - Parameters:
@@ -142,6 +143,7 @@ public actor Intake {
             if Task.isCancelled { throw .cancelled }
             try await redriveWhenDue()
             guard let last = entries.last else {
+                try await replayWhenDue()
                 await waitForEntries()
                 entries = try await read(after: position)
                 continue
@@ -152,6 +154,7 @@ public actor Intake {
             try result.get()
             position = last.position
             try? await journal.confirm(upTo: position)
+            try await replayWhenDue()
             if case .success(let decoded) = following {
                 entries = decoded
             } else {
@@ -338,6 +341,7 @@ public actor Intake {
         _ batch: RecordBatch, _ outcome: RecordOutcome, besides decided: VerdictCounts, receivedAt: Timestamp
     ) async {
         fence = batch.upTo
+        if let replayed = outcome.replayed { return observer.observe(.replayed(replayed)) }
         var counts = outcome.counts
         if !outcome.wasCommittedBefore { counts += decided }
         observer.observe(
@@ -351,7 +355,7 @@ public actor Intake {
         return checkpoint.position >= fence
     }
 
-    private func loadedTable() async throws(Interruption) -> RoutingTable {
+    func loadedTable() async throws(Interruption) -> RoutingTable {
         var attempt = 0
         while true {
             if let table = table() { return table }

@@ -6,6 +6,8 @@ public enum IntakeEvent: Sendable {
     /// A batch is committed. `receivedAt` is that of its newest webhook. Without webhooks, a parked update was
     /// tried again.
     case recorded(webhooks: Int, counts: VerdictCounts, receivedAt: Timestamp, outcome: RecordOutcome)
+    /// Stored webhooks were decoded again.
+    case replayed(ReplayOutcome)
     /// The same batch will be tried again.
     case retrying(reason: String, delay: Duration)
     /// An update was refused by the database and parked.

@@ -16,6 +16,9 @@ public protocol Recorder: Sendable {
 
     /// Parked updates somebody asked to be tried again, oldest first.
     func redriveRequests(limit: Int) async throws(RecorderError) -> [RedriveRequest]
+
+    /// The next stored webhooks of the oldest replay that is not done; `nil` when none is asked for.
+    func replaySlice(limit: Int) async throws(RecorderError) -> ReplaySlice?
 }
 
 /// What the database knows of a journal.
@@ -54,6 +57,8 @@ public struct RecordBatch: Sendable {
     public var tableGeneration: UInt64 = 0
     /// Parked updates that this batch settles: deleted, and moved from `parked` in their webhook's counts.
     public var redriven: [RedriveRequest.ID] = []
+    /// Set for a replay: nothing new was read, and `messages` and `statuses` come from webhooks that have their rows.
+    public var replay: ReplayedWebhooks?
     /// Everything is done and then undone: to find out what the database would refuse.
     public var isRehearsal = false
 
@@ -265,6 +270,8 @@ public struct RecordOutcome: Sendable {
     /// The batch, with all its steps, had been committed before, and we had not heard of it: nothing was written now,
     /// and `counts` holds every verdict of its webhooks, also those that are decided without the database.
     public var wasCommittedBefore = false
+    /// Of a replay alone.
+    public var replayed: ReplayOutcome?
 
     public init(counts: VerdictCounts) { self.counts = counts }
 }

@@ -10,7 +10,10 @@ struct Inbox: AsyncParsableCommand {
 
             Example: zenrent-gateway inbox held
             """,
-        subcommands: [InboxHeld.self, InboxUnclaimed.self, InboxParked.self, InboxAssign.self, InboxRedrive.self])
+        subcommands: [
+            InboxHeld.self, InboxUnclaimed.self, InboxParked.self, InboxConflicts.self, InboxAssign.self,
+            InboxRedrive.self,
+        ])
 }
 
 struct InboxListOptions: ParsableArguments {
@@ -20,81 +23,142 @@ struct InboxListOptions: ParsableArguments {
     func validate() throws {
         guard (1...1000).contains(limit) else { throw ValidationError("--limit must be from 1 to 1000") }
     }
+}
 
-    func print(_ messages: [InboxAdministration.WaitingMessage]) throws {
-        try output.print(messages) {
-            messages.isEmpty ? "nothing waits here" : messages.flatMap(Self.lines).joined(separator: "\n")
-        }
+/// A command that lists one kind of what waits.
+protocol InboxList: AsyncParsableCommand {
+    associatedtype Row: Encodable & Sendable
+    var settings: SettingsOptions { get }
+    var list: InboxListOptions { get }
+    /// What is said when nothing waits.
+    static var emptyText: String { get }
+    static func rows(_ inbox: InboxAdministration, limit: Int) async throws -> [Row]
+    static func text(_ row: Row) -> String
+}
+
+extension InboxList {
+    func run() async throws { try await printRows() }
+
+    func printRows() async throws {
+        let rows = try await Self.rows(try await InboxAdministration(try await settings.reader()), limit: list.limit)
+        try list.output.print(rows) { rows.isEmpty ? Self.emptyText : rows.map(Self.text).joined(separator: "\n") }
     }
 
-    private static func lines(_ message: InboxAdministration.WaitingMessage) -> [String] {
+    static func describe(
+        _ name: String, _ abstract: String, note: String = "", example: String, codes: String? = nil
+    ) -> CommandConfiguration {
+        let codes = codes ?? "0 listed; 1 the database cannot be asked."
+        return CommandConfiguration(
+            commandName: name, abstract: abstract,
+            discussion:
+                "\(note.isEmpty ? "" : note + "\n\n")Exit codes: \(codes)\n\nExample: zenrent-gateway inbox \(example)")
+    }
+}
+
+extension InboxList where Row == InboxAdministration.WaitingMessage {
+    static var emptyText: String { "nothing waits here" }
+
+    static func text(_ message: Row) -> String {
         let sender = message.phone ?? message.account.map { "account \($0)" } ?? "?"
         let candidates = message.candidates.map { candidate in
             let tenant = candidate.tenant.map { " --tenant \($0)" } ?? ""
             return "    for \(candidate.landlordName ?? "?"), \(candidate.propertyAddress ?? "no address"): "
                 + "--landlord \(candidate.landlord)\(tenant)"
         }
-        return ["\(message.id)  \(message.sentAt)  \(message.type)  from \(sender)"] + candidates
+        return (["\(message.id)  \(message.sentAt)  \(message.type)  from \(sender)"] + candidates)
+            .joined(separator: "\n")
     }
 }
 
-struct InboxHeld: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "held", abstract: "Messages that could be for several landlords, newest first.",
-        discussion: """
-            Below each stand the landlords it could be for, with what `inbox assign` needs.
-
-            Exit codes: 0 listed; 1 the database cannot be asked.
-
-            Example: zenrent-gateway inbox held --json
-            """)
+struct InboxHeld: InboxList {
+    static let configuration = describe(
+        "held", "Messages that could be for several landlords, newest first.",
+        note: "Below each stand the landlords it could be for, with what `inbox assign` needs.", example: "held --json")
 
     @OptionGroup var settings: SettingsOptions
     @OptionGroup var list: InboxListOptions
 
-    func run() async throws {
-        try list.print(try await InboxAdministration(try await settings.reader()).held(limit: list.limit))
+    static func rows(_ inbox: InboxAdministration, limit: Int) async throws -> [InboxAdministration.WaitingMessage] {
+        try await inbox.held(limit: limit)
     }
 }
 
-struct InboxUnclaimed: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "unclaimed", abstract: "Messages from people whom no landlord has, newest first.",
-        discussion: """
-            Exit codes: 0 listed; 1 the database cannot be asked.
-
-            Example: zenrent-gateway inbox unclaimed
-            """)
+struct InboxUnclaimed: InboxList {
+    static let configuration = describe(
+        "unclaimed", "Messages from people whom no landlord has, newest first.",
+        note: "They go on by themselves once their sender is a tenant.", example: "unclaimed")
 
     @OptionGroup var settings: SettingsOptions
     @OptionGroup var list: InboxListOptions
 
-    func run() async throws {
-        try list.print(try await InboxAdministration(try await settings.reader()).unclaimed(limit: list.limit))
+    static func rows(_ inbox: InboxAdministration, limit: Int) async throws -> [InboxAdministration.WaitingMessage] {
+        try await inbox.unclaimed(limit: limit)
     }
 }
 
-struct InboxParked: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "parked", abstract: "Updates that could not be processed, newest first.",
-        discussion: """
-            Exit codes: 0 listed; 1 the database cannot be asked.
-
-            Example: zenrent-gateway inbox parked
-            """)
+struct InboxParked: InboxList {
+    static let configuration = describe(
+        "parked", "Updates that could not be processed, newest first.", example: "parked")
 
     @OptionGroup var settings: SettingsOptions
     @OptionGroup var list: InboxListOptions
 
-    func run() async throws {
-        let updates = try await InboxAdministration(try await settings.reader()).parked(limit: list.limit)
-        try list.output.print(updates) {
-            if updates.isEmpty { return "nothing is parked" }
-            return updates.map {
-                "\($0.id)  \($0.receivedAt)  \($0.source)  \($0.reason)  \($0.detail ?? "")  "
-                    + "(came \($0.times) times, tried \($0.attempts) times)"
-            }.joined(separator: "\n")
+    static let emptyText = "nothing is parked"
+
+    static func rows(_ inbox: InboxAdministration, limit: Int) async throws -> [InboxAdministration.ParkedUpdate] {
+        try await inbox.parked(limit: limit)
+    }
+
+    static func text(_ update: InboxAdministration.ParkedUpdate) -> String {
+        "\(update.id)  \(update.receivedAt)  \(update.source)  \(update.reason)  \(update.detail ?? "")  "
+            + "(came \(update.times) times, tried \(update.attempts) times)"
+    }
+}
+
+struct InboxConflicts: InboxList {
+    static let configuration = describe(
+        "conflicts", "Pairs of people who may be one, newest first; --merge or --keep-apart settles one.",
+        note: """
+            Two people are never made one by the gateway where both have threads or consents. Merging cannot be undone:
+            the second person's threads and identities become the first one's.
+            """,
+        example: "conflicts\n         zenrent-gateway inbox conflicts --keep-apart CONFLICT-ID",
+        codes: "0 listed or settled; 1 no such conflict is open, or the database cannot be asked.")
+
+    @OptionGroup var settings: SettingsOptions
+    @OptionGroup var list: InboxListOptions
+    @Option(help: "The id of a conflict whose two people are one.") var merge: String?
+    @Option(help: "The id of a conflict whose two people stay two.") var keepApart: String?
+
+    static let emptyText = "no two people are in doubt"
+
+    func validate() throws {
+        guard merge == nil || keepApart == nil else {
+            throw ValidationError("give either --merge or --keep-apart, and not both")
         }
+    }
+
+    func run() async throws {
+        guard let text = merge ?? keepApart else { return try await printRows() }
+        let option = merge == nil ? "--keep-apart" : "--merge"
+        let id = try InboxAssign.id(text, option)
+        try await InboxAdministration(try await settings.reader()).close(conflict: id, merging: merge != nil)
+        let verdict = merge == nil ? "kept_apart" : "merged"
+        try list.output.print(["conflict": "\(id)", "verdict": verdict]) {
+            merge == nil ? "the two stay two" : "the two are one now"
+        }
+    }
+
+    static func rows(_ inbox: InboxAdministration, limit: Int) async throws -> [InboxAdministration.Conflict] {
+        try await inbox.conflicts(limit: limit)
+    }
+
+    static func text(_ conflict: InboxAdministration.Conflict) -> String {
+        let people = [conflict.personA, conflict.personB].map { person in
+            "    \(person.id): \(person.threads) threads, known by \(person.knownBy.joined(separator: ", "))"
+        }
+        return (["\(conflict.id)  \(conflict.createdAt)  \(conflict.reason)  (seen \(conflict.times) times)"] + people)
+            .joined(separator: "\n")
     }
 }
 
@@ -122,7 +186,7 @@ struct InboxAssign: AsyncParsableCommand {
         try output.print(["moved": moved]) { "messages moved to the landlord's thread: \(moved)" }
     }
 
-    private static func id(_ text: String, _ name: String) throws -> UniqueID {
+    static func id(_ text: String, _ name: String) throws -> UniqueID {
         guard let id = UniqueID(text) else { throw ValidationError("\(name) \(text.prefix(40)): not an id") }
         return id
     }

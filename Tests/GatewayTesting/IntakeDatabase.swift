@@ -102,6 +102,11 @@ package final class IntakeDatabase: Recorder, ConversationLookup {
         return Array(contents.value.requests.prefix(limit))
     }
 
+    package func replaySlice(limit: Int) async throws(RecorderError) -> ReplaySlice? {
+        _ = try await enter(.replaySlice)
+        return contents.value.replaySlice(limit: limit)
+    }
+
     package func threads(for questions: [ThreadQuestion]) async throws(RecorderError) -> [[ThreadReference]] {
         _ = try await enter(.threads)
         var answers: [[ThreadReference]] = []

@@ -58,6 +58,15 @@ package struct IntakeRecords: Sendable {
         package let redriven: [RedriveRequest.ID]
     }
 
+    /// Somebody wants everything stored decoded again.
+    package struct Replay: Sendable {
+        package var isFinished = false
+        package var place: ReplaySlice.Place?
+        package var outcome = ReplayOutcome()
+
+        package init() {}
+    }
+
     package var journals: [UniqueID: Int32] = [:]
     package var checkpoints: [Int32: (position: JournalPosition, owner: UniqueID)] = [:]
     package var webhooks: [Place: Webhook] = [:]
@@ -71,6 +80,7 @@ package struct IntakeRecords: Sendable {
     package var identityChanges: [IdentityChange] = []
     package var parked: [ParkedKey: Parked] = [:]
     package var commits: [Commit] = []
+    package var replays: [Replay] = []
     /// Landlords whose messages go no further.
     package var withheld: Set<UniqueID> = []
     /// The leases there are; `nil`: every lease holds.
@@ -151,6 +161,7 @@ package struct IntakeRecords: Sendable {
     }
 
     mutating func commit(_ batch: RecordBatch) -> RecordResult {
+        if let replay = batch.replay { return .recorded(commit(batch, replay)) }
         var verdicts: [JournalPosition: VerdictCounts] = [:]
         var outcome = RecordOutcome(counts: VerdictCounts())
         for change in batch.identityChanges
@@ -177,7 +188,7 @@ package struct IntakeRecords: Sendable {
         return .recorded(outcome)
     }
 
-    private mutating func add(_ recorded: RecordedMessage) -> Verdict {
+    mutating func add(_ recorded: RecordedMessage) -> Verdict {
         let key = MessageKey(endpoint: recorded.endpoint.id, id: recorded.message.id)
         guard messages[key] == nil else { return .duplicate }
         messages[key] = recorded

@@ -4,7 +4,7 @@ package import Journal
 /// afterwards what came before what.
 package final class IntakeTurnstile: Sendable {
     package enum Call: String, Sendable, CaseIterable {
-        case claim, record, rehearse, redriveRequests, threads, routes
+        case claim, record, rehearse, redriveRequests, replaySlice, threads, routes
         case read, confirm, rewind, renew
     }
 

@@ -85,6 +85,30 @@ import Testing
         #expect(error?.description.contains("inbox held") == true)
     }
 
+    @Test("lists people in doubt with their numbers masked, and settles a conflict once")
+    func conflicts() async throws {
+        let database = try await GatewayDatabase.migrated()
+        try await database.asOwner(
+            """
+            INSERT INTO gateway.people (id) VALUES ('00000000-0000-0000-0000-000000000001'), ('00000000-0000-0000-0000-000000000002');
+            INSERT INTO gateway.identities (kind, value, person_id, source) VALUES
+              ('phone', '447911123456', '00000000-0000-0000-0000-000000000001', 'test'),
+              ('bsuid', 'GB.13491208655302741918', '00000000-0000-0000-0000-000000000002', 'test');
+            SELECT gateway.record_conflict('00000000-0000-0000-0000-000000000002', '00000000-0000-0000-0000-000000000001', 'seen together', '{}');
+            """)
+        let inbox = try await InboxAdministration(try await database.settings())
+        let conflict = try #require(try await inbox.conflicts(limit: 5).first)
+        #expect(conflict.personA.knownBy == ["+44…56"] && conflict.personB.knownBy == ["bsuid …1918"])
+        let id = try #require(UniqueID(conflict.id))
+        try await inbox.close(conflict: id, merging: false)
+        #expect(try await inbox.conflicts(limit: 5).isEmpty)
+        #expect(try await database.text("SELECT actor_role FROM gateway.audit_log") == Operator.name)
+        let error = await #expect(throws: AdministrationError.self) {
+            try await inbox.close(conflict: id, merging: true)
+        }
+        #expect(error?.description.contains("inbox conflicts") == true)
+    }
+
     @Test("lists parked updates and asks for some or all of them")
     func parked() async throws {
         let database = try await GatewayDatabase.migrated()

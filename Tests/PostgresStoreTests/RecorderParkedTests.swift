@@ -137,6 +137,49 @@ import Testing
         #expect(try await world.recorder.redriveRequests(limit: 10).map(\.index) == [0])
     }
 
+    /// No function of ours: a row in the table is enough.
+    @Test func anEndpointWrittenByHandIsEnoughAndItsUpdatesComeInTheJournalsOrder() async throws {
+        let world = try await RecorderWorld()
+        let stranger = EndpointReference(kind: .cloud, providerID: "PN2")
+        // in one batch, in an order that is not that of their hashes
+        let checkpoint = try await world.claim()
+        var batch = RecordBatch(
+            journal: checkpoint.journal, owner: world.ownerID, after: .start, upTo: JournalPosition(6))
+        for position in 1...6 as ClosedRange<Int64> {
+            let indexes = position == 3 ? [2, 0, 1] : [0]
+            batch.webhooks.append(
+                world.webhook(JournalPosition(position), updates: indexes.count, parked: indexes.count))
+            batch.parked += indexes.map {
+                parked(
+                    world, at: position, index: $0, reason: "unknown_endpoint", body: "{\(position * 7919)",
+                    endpoint: stranger)
+            }
+        }
+        guard case .recorded = try await world.recorder.record(batch) else { throw Failure() }
+        #expect(try await world.recorder.redriveRequests(limit: 10).isEmpty)
+        try await world.owner.execute(
+            "INSERT INTO gateway.endpoints (kind, provider_id, scope) VALUES ('cloud', 'PN2', 'platform')")
+        let requests = try await world.recorder.redriveRequests(limit: 10)
+        #expect(requests.map(\.position.value) == [1, 2, 3, 3, 3, 4, 5, 6])
+        #expect(requests.map(\.index) == [0, 0, 0, 1, 2, 0, 0, 0])
+        #expect(try await world.recorder.redriveRequests(limit: 10).map(\.id) == requests.map(\.id))
+        // settled once each, also when the same request is settled again
+        for _ in 1...2 {
+            for request in requests {
+                _ = try await redrive(world, [request]) { batch in
+                    var message = world.message(
+                        "w\(request.position.value).\(request.index)", from: RecorderWorld.tess, RecorderWorld.toTess)
+                    message.position = request.position
+                    batch.messages = [message]
+                }
+            }
+        }
+        #expect(try await world.count("parked_updates") == 0)
+        #expect(try await world.count("whatsapp_messages") == 8)
+        let counts = try await world.verdicts()
+        #expect(counts.routed == 8 && counts.parked == 0 && counts.total == 8)
+    }
+
     @Test func aRedriveIsFencedLikeEverythingElse() async throws {
         let world = try await RecorderWorld()
         _ = try await park(world, [parked(world, at: 1)])

@@ -38,7 +38,7 @@ import Testing
         #expect(try await world.thread(of: "w2") == world.thread(of: "w1"))
         #expect(try await world.value("SELECT tenant_phone FROM gateway.whatsapp_conversations") == "\(Self.moved)")
         #expect(try await world.person(of: "w3") != world.person(of: "w1"))
-        #expect(try await world.value("SELECT gateway.claim_unclaimed('{\(Self.tess)}')") == "0")
+        #expect(try await world.heal(keys: [Self.tess]).isEmpty)
     }
 
     /// The notice was lost: the new number comes with the known account id, in a batch that touches the same threads.
@@ -152,42 +152,18 @@ import Testing
 }
 
 @Suite(.serialized) struct WaitingMessagesTests {
-    private func rent(_ world: RecorderWorld, _ landlord: UniqueID, phone: String) async throws {
-        try await world.owner.execute(
-            """
-            WITH t AS (INSERT INTO public.tenants (user_id, name, phone) VALUES ('\(landlord)', 'New', '\(phone)') RETURNING id)
-            INSERT INTO public.leases (tenant_id, property_id) SELECT t.id, p.id FROM t, public.properties p WHERE p.user_id = '\(landlord)'
-            """)
-    }
-
-    private func claim(_ world: RecorderWorld) async throws -> String? {
-        try await world.value("SELECT gateway.claim_unclaimed('{447911000041}')")
-    }
-
-    @Test func whatWasUnclaimedMovesToTheOneLandlordTheSenderNowHas() async throws {
-        let world = try await RecorderWorld()
-        try await world.record([
-            world.message("w1", from: 447_911_000_041, account: "GB.41", .unclaimed),
-            world.message("w2", from: nil, account: "GB.41", .unclaimed),
-        ])
-        #expect(try await claim(world) == "0")
-        try await rent(world, RecorderWorld.ann, phone: "07911 000041")
-        #expect(try await claim(world) == "2")
-        #expect(try await claim(world) == "0")
-        #expect(try await world.thread(of: "w1") == world.thread(of: "w2"))
-        #expect(try await world.status(of: "w1") == "delivered")
-        #expect(try await world.value("SELECT unread_count FROM gateway.whatsapp_conversations") == "2")
-    }
-
     /// Of two landlords the sender is asked; the tap releases what waited, a second one does nothing.
     @Test func twoLandlordsAreAskedAbout() async throws {
         let world = try await RecorderWorld()
         try await world.owner.execute("UPDATE public.user_profiles SET whatsapp_enabled = true")
-        try await world.record([world.message("w1", from: 447_911_000_041, .unclaimed)])
-        try await rent(world, RecorderWorld.ann, phone: "07911 000041")
-        try await rent(world, RecorderWorld.bob, phone: "07911 000041")
-        #expect(try await claim(world) == "0")
-        #expect(try await world.status(of: "w1") == "ambiguous")
+        try await world.record([world.message("w1", from: RecorderWorld.tom, .held([]))])
+        try await world.owner.execute(
+            """
+            SELECT gateway.ask(gateway.uuid7(), endpoint_id, person_id, jsonb_build_array(
+                     jsonb_build_object('landlord', '\(RecorderWorld.ann)', 'label', 'Ann'),
+                     jsonb_build_object('landlord', '\(RecorderWorld.bob)', 'label', 'Bob')))
+              FROM gateway.whatsapp_messages
+            """)
         #expect(
             try await world.value("SELECT payload #>> '{choices,1,label}' FROM gateway.outbox WHERE kind = 'ask'")
                 == "Bob")

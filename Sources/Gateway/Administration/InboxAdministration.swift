@@ -3,7 +3,7 @@ package import Messaging
 import PostgresClient
 import PostgresStore
 
-/// What waits for an administrator: held and unclaimed messages, parked updates. Works as the gateway's own login.
+/// What waits for an administrator: held and unclaimed messages, parked updates, people in doubt. Works as the gateway's own login.
 package struct InboxAdministration: Sendable {
     /// A message that waits. Its text is shown to nobody here.
     package struct WaitingMessage: Encodable, Hashable, Sendable {
@@ -42,9 +42,26 @@ package struct InboxAdministration: Sendable {
         package let attempts: Int
     }
 
+    /// Two people who may be one.
+    package struct Conflict: Encodable, Hashable, Sendable {
+        package struct Person: Encodable, Hashable, Sendable {
+            package let id: String
+            /// Masked.
+            package let knownBy: [String]
+            package let threads: Int
+        }
+
+        package let id: String
+        package let reason: String
+        /// How often the two were seen together.
+        package let times: Int
+        /// RFC 3339.
+        package let createdAt: String
+        package let personA: Person
+        package let personB: Person
+    }
+
     private let address: DatabaseSession.Address
-    /// Who did it, for the audit log.
-    private static let actor = "command line"
 
     /// - Throws: `SettingError` when there is no database to connect to.
     package init(_ settings: SettingsReader) async throws { address = try await DatabaseSession.address(settings) }
@@ -86,7 +103,8 @@ package struct InboxAdministration: Sendable {
     package func assign(message: UniqueID, landlord: UniqueID, tenant: UniqueID?) async throws -> Int {
         try await withInbox { inbox in
             do {
-                return try await inbox.assign(message: message, landlord: landlord, tenant: tenant, actor: Self.actor)
+                return try await inbox.assign(
+                    message: message, landlord: landlord, tenant: tenant, actor: Operator.name)
             } catch let error as PostgresError where error.sqlState == "ZR404" || error.sqlState == "ZR006" {
                 throw AdministrationError(
                     error.message, cure: "see `zenrent-gateway inbox held` and `zenrent-gateway inbox unclaimed`")
@@ -98,7 +116,34 @@ package struct InboxAdministration: Sendable {
     /// - Parameter ids: `nil` = all.
     /// - Returns: how many were asked for.
     package func redrive(_ ids: [Int64]?) async throws -> Int {
-        try await withInbox { try await $0.redrive(ids, actor: Self.actor) }
+        try await withInbox { try await $0.redrive(ids, actor: Operator.name) }
+    }
+
+    /// Conflicts that are open, newest first.
+    package func conflicts(limit: Int) async throws -> [Conflict] {
+        try await withInbox { inbox in
+            try await inbox.conflicts(limit: limit).map {
+                Conflict(
+                    id: "\($0.id)", reason: $0.reason, times: $0.times, createdAt: $0.createdAt.rfc3339,
+                    personA: Self.person($0.personA), personB: Self.person($0.personB))
+            }
+        }
+    }
+
+    private static func person(_ person: PostgresInbox.Conflict.Person) -> Conflict.Person {
+        let known = person.phones.map(\.masked) + person.accounts.map { "\($0.kind) …\($0.value.suffix(4))" }
+        return Conflict.Person(id: "\(person.id)", knownBy: known, threads: person.threads)
+    }
+
+    /// Settles a conflict for good, with an audit line.
+    package func close(conflict: UniqueID, merging isMerge: Bool) async throws {
+        try await withInbox { inbox in
+            do {
+                try await inbox.close(conflict: conflict, merging: isMerge, actor: Operator.name)
+            } catch let error as PostgresError where error.sqlState == "ZR404" {
+                throw AdministrationError(error.message, cure: "see `zenrent-gateway inbox conflicts`")
+            }
+        }
     }
 
     private func withInbox<Value: Sendable>(_ body: (PostgresInbox) async throws -> Value) async throws -> Value {

@@ -11,6 +11,7 @@ package struct IntakeReporter: IntakeObserver {
     private let health: HealthReporter
     private let verdicts: [Verdict: Counter]
     private let redriven = Counter(label: "gateway_updates_redriven_total")
+    private let replayed = Counter(label: "gateway_webhooks_replayed_total")
     private let webhooks = Counter(label: "gateway_webhooks_recorded_total")
     private let batches = Counter(label: "gateway_record_batches_total")
     private let retries = Counter(label: "gateway_record_retries_total")
@@ -43,6 +44,11 @@ package struct IntakeReporter: IntakeObserver {
             conflicts.increment(by: outcome.identityConflicts)
             lag.record(Double(receivedAt.microseconds) / 1_000_000)
             health.report(.ok)
+        case .replayed(let outcome):
+            replayed.increment(by: outcome.webhooks)
+            if outcome.refused > 0 {
+                logger.warning("replay left webhooks as they were", metadata: ["refused": "\(outcome.refused)"])
+            }
         case .retrying(let reason, let delay):
             retries.increment()
             health.report(.degraded(reason: "recording waits: \(reason)"))

@@ -35,6 +35,7 @@ package final class RouteLoader: Service {
     /// Asking for changes is what finds out that the database went away.
     private let database: HealthReporter
     private let logger: Logger
+    private let published: @Sendable (RouteDelta?) -> Void
     private let state = Mutex(State())
     private let loading = AsyncLock()
     /// Held while the table in use is read, changed and replaced.
@@ -56,16 +57,20 @@ package final class RouteLoader: Service {
         var deltas: [RouteDelta] = []
     }
 
-    /// - Parameter now: for tests.
+    /// - Parameters:
+    ///   - now: for tests.
+    ///   - published: told of each change once the table has it, and of `nil` once it was loaded whole.
     package init(
         source: any RouteSource, pace: Pace, database: HealthReporter, logger: Logger,
-        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
+        published: @escaping @Sendable (RouteDelta?) -> Void = { _ in }
     ) {
         self.source = source
         self.pace = pace
         self.database = database
         self.logger = logger
         self.now = now
+        self.published = published
         began = now()
     }
 
@@ -127,6 +132,7 @@ extension RouteLoader {
             metrics.deltas.increment()
             publish(current.applying(delta), asOf: asked)
             compactIfWorthwhile(after: delta)
+            published(delta)
             return nil
         }
         guard expired != nil || table.snapshot == nil else { return }
@@ -159,6 +165,7 @@ extension RouteLoader {
             let next = loaded.applying(missed, replacing: table.snapshot)
             state.withLock { $0.compaction = nil }
             publish(next, asOf: delta == nil ? started : asked)
+            published(nil)
             logger.info(
                 "routes loaded",
                 metadata: [

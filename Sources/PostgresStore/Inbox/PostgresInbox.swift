@@ -1,9 +1,9 @@
 package import Messaging
 package import PostgresClient
 
-/// What waits for an administrator: held and unclaimed messages, parked updates.
+/// What waits for an administrator: held and unclaimed messages, parked updates, people in doubt.
 package struct PostgresInbox: Sendable {
-    private let connection: PostgresConnection
+    let connection: PostgresConnection
 
     package init(_ connection: PostgresConnection) { self.connection = connection }
 

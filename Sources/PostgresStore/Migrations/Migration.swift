@@ -26,6 +26,7 @@ package struct Migration: Sendable, Hashable {
         Migration(10, "operations", PackageResources._010_operations_sql),
         Migration(11, "identities", PackageResources._011_identities_sql),
         Migration(12, "route-feed", PackageResources._012_route_feed_sql),
+        Migration(13, "healing", PackageResources._013_healing_sql),
         Migration(14, "forwarding", PackageResources._014_forwarding_sql),
     ]
 

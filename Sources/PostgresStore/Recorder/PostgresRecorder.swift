@@ -9,7 +9,7 @@ import Routing
 /// A commit whose answer was lost is found out by the fence: the same batch again finds the checkpoint where it would
 /// have put it, under the same owner, and counts as recorded.
 package struct PostgresRecorder: Recorder {
-    private let session: RecorderSession
+    let session: RecorderSession
     /// Shown to operators beside the journal.
     private let host: String?
     private let passesWebhooksOn: Bool
@@ -36,6 +36,7 @@ package struct PostgresRecorder: Recorder {
         try await RecorderError.mapping { () async throws(PostgresError) in
             guard batch.phase == .whole else { return try await recordStep(batch) }
             let connection = try await session.openIdle()
+            if let replay = batch.replay { return try await record(batch, replay, on: connection) }
             let values = RecordBatchParameters(batch, passesOn: passesWebhooksOn).values
             let row =
                 batch.isRehearsal
@@ -133,7 +134,7 @@ extension RecordBatch {
 // MARK: What the statement's row means
 
 extension PostgresRecorder {
-    private static func outcome(_ row: PostgresRow) throws(PostgresError) -> RecordOutcome {
+    static func outcome(_ row: PostgresRow) throws(PostgresError) -> RecordOutcome {
         var counts = VerdictCounts()
         counts.routed = Int(try row.int32(2))
         counts.withheld = Int(try row.int32(3))
@@ -148,7 +149,7 @@ extension PostgresRecorder {
     }
 
     /// Nothing was written; the statement's row says whether routes are to blame.
-    private func refused(_ batch: RecordBatch, _ row: PostgresRow) async throws(PostgresError) -> RecordResult {
+    func refused(_ batch: RecordBatch, _ row: PostgresRow) async throws(PostgresError) -> RecordResult {
         guard let stale = try row.nullableText(1) else { return try await refused(batch) }
         let messages = stale.split(separator: ",").compactMap { Int($0) }
         let questions = messages.map { index in
@@ -210,7 +211,7 @@ extension PostgresRecorder {
 // MARK: Statements
 
 extension PostgresRecorder {
-    private static let recordStatement = PostgresStatement(
+    static let recordStatement = PostgresStatement(
         name: "record_batch", sql: String(decoding: PackageResources.record_batch_sql, as: UTF8.self))
 
     private static let claimStatement = PostgresStatement(
@@ -239,13 +240,13 @@ extension PostgresRecorder {
         name: "redrive_requests",
         sql: """
             SELECT id, journal_pos, idx, source, received_at, payload FROM (
-              SELECT u.id, u.journal_pos, u.idx, u.source, u.received_at, p.payload, u.redrive_requested_at,
+              SELECT u.id, u.journal_pos, u.idx, u.source, u.received_at, p.payload, u.redrive_requested_at, u.journal_id,
                      sum(octet_length(p.payload)) OVER w - octet_length(p.payload) AS before
                 FROM (SELECT * FROM gateway.parked_updates WHERE redrive_requested_at IS NOT NULL
-                       ORDER BY redrive_requested_at, id LIMIT $1::integer) u
+                       ORDER BY redrive_requested_at, journal_id, journal_pos, idx LIMIT $1::integer) u
                 JOIN gateway.parked_payloads p ON p.hash = u.hash
-              WINDOW w AS (ORDER BY u.redrive_requested_at, u.id)) x
-             WHERE before < $2::bigint ORDER BY redrive_requested_at, id
+              WINDOW w AS (ORDER BY u.redrive_requested_at, u.journal_id, u.journal_pos, u.idx)) x
+             WHERE before < $2::bigint ORDER BY redrive_requested_at, journal_id, journal_pos, idx
             """)
 }
 

@@ -5,22 +5,37 @@ import Routing
 
 /// All leases that may be a sender's, as the database knows it now.
 enum SenderRoutes {
+    /// What a sender is known by on an endpoint.
+    struct Sender: Sendable {
+        var endpointID: UniqueID
+        var phone: PhoneKey?
+        var accountID: String?
+    }
+
     static func of(
         _ questions: [ThreadQuestion], on connection: PostgresConnection
+    ) async throws(PostgresError) -> [[Route]] {
+        try await of(
+            questions.map { Sender(endpointID: $0.endpoint.id, phone: $0.phone, accountID: $0.accountID) },
+            on: connection)
+    }
+
+    static func of(
+        _ senders: [Sender], on connection: PostgresConnection
     ) async throws(PostgresError) -> [[Route]] {
         var number = PostgresArrayBuilder(.int4)
         var endpoint = PostgresArrayBuilder(.uuid)
         var phoneKey = PostgresArrayBuilder(.int8)
         var account = PostgresArrayBuilder(.text)
-        for (index, question) in questions.enumerated() {
+        for (index, sender) in senders.enumerated() {
             number.append(int32: Int32(index))
-            endpoint.append(id: question.endpoint.id)
-            phoneKey.append(int64: question.phone.map { Int64(clamping: $0.value) })
-            account.append(text: question.accountID)
+            endpoint.append(id: sender.endpointID)
+            phoneKey.append(int64: sender.phone.map { Int64(clamping: $0.value) })
+            account.append(text: sender.accountID)
         }
         let rows = try await connection.query(
             statement, [number.value, endpoint.value, phoneKey.value, account.value])
-        var answers = [[Route]](repeating: [], count: questions.count)
+        var answers = [[Route]](repeating: [], count: senders.count)
         for row in rows { answers[Int(try row.int32(0))].append(try route(row)) }
         return answers
     }
