@@ -68,12 +68,12 @@ final class Stage {
     func refresh(full: Bool) async throws {
         if !full, let current = table.snapshot, let delta = try await source.changes(since: current.cursor) {
             let next = current.applying(delta)
-            table.publish(next.needsCompaction ? next.compacted() : next)
+            table.publish(next.needsCompaction ? next.compacted() : next, asOf: .now)
             return
         }
         var builder = RoutingTableBuilder()
         let cursor = try await source.loadAll { builder.add($0) }
-        table.publish(builder.finish(cursor: cursor, replacing: table.snapshot))
+        table.publish(builder.finish(cursor: cursor, replacing: table.snapshot), asOf: .now)
     }
 
     /// Hands webhooks to the journal, and waits until they are recorded.
