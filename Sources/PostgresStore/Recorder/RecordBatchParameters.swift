@@ -13,7 +13,8 @@ struct RecordBatchParameters {
         var redriven = PostgresArrayBuilder(.int8)
         for id in batch.redriven { redriven.append(int64: id) }
         values =
-            MessageColumns(batch).values + WebhookColumns(batch.writtenWebhooks).values + StatusColumns(batch.statuses).values
+            MessageColumns(batch).values + WebhookColumns(batch.writtenWebhooks).values
+            + StatusColumns(batch.statuses).values
             + parked.values + [
                 redriven.value, .int32(batch.journal), .id(batch.owner), .int64(batch.after.value),
                 .int64(batch.endOfStep.value), Self.earlierVerdicts(batch),
