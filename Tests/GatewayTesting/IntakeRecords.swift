@@ -122,7 +122,8 @@ package struct IntakeRecords: Sendable {
             lastOutcome.wasCommittedBefore = true
             lastOutcome.counts = VerdictCounts()
             for webhook in batch.webhooks {
-                lastOutcome.counts += webhooks[Place(journal: batch.journal, position: webhook.position)]?.counts
+                lastOutcome.counts +=
+                    webhooks[Place(journal: batch.journal, position: webhook.position)]?.counts
                     ?? VerdictCounts()
             }
             return .recorded(lastOutcome)

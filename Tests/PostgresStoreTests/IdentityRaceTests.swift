@@ -40,7 +40,9 @@ import Testing
         let world = try await RecorderWorld()
         try await world.record([world.message("w1", from: Self.tess, RecorderWorld.toTess)])
         try await world.record([world.message("w2", from: nil, account: "GB.1", .unclaimed)])
-        let absorbing = ([world.message("w3", from: Self.tess, account: "GB.1", RecorderWorld.toTess)], [RecordedIdentityChange]())
+        let absorbing = (
+            [world.message("w3", from: Self.tess, account: "GB.1", RecorderWorld.toTess)], [RecordedIdentityChange]()
+        )
         let filing = ([world.message("w4", from: nil, account: "GB.1", .held([]))], [RecordedIdentityChange]())
         try await race(world, absorbsFirst ? absorbing : filing, absorbsFirst ? filing : absorbing)
         for id in ["w2", "w3", "w4"] { #expect(try await world.person(of: id) == world.person(of: "w1")) }
@@ -104,7 +106,8 @@ import Testing
             ([world.message("w3", from: Self.tess, account: "GB.2", RecorderWorld.toTess)], []))
         #expect(try await world.thread(of: "w2") == world.thread(of: "w3"))
         #expect(try await world.thread(of: "w2") != world.thread(of: "w1"))
-        #expect(try await world.value("SELECT count(*) FROM gateway.identities WHERE retired_reason = 'recycled'") == "1")
+        #expect(
+            try await world.value("SELECT count(*) FROM gateway.identities WHERE retired_reason = 'recycled'") == "1")
     }
 
     /// Few people with few identities, two gateways, everything at once.
@@ -129,14 +132,18 @@ import Testing
                             case 0:
                                 let change = IdentityChange.phone(
                                     from: PhoneNumber(digits: phone)!, to: PhoneNumber(digits: phones[roll(4)])!)
-                                try await gateway.record([world.message(id, from: phone, .unclaimed)], [world.change(id, change)])
+                                try await gateway.record(
+                                    [world.message(id, from: phone, .unclaimed)], [world.change(id, change)])
                             case 1:
                                 let change = IdentityChange.account(from: account, to: "GB.\(roll(4))")
                                 try await gateway.record(
-                                    [world.message(id, from: nil, account: account, .held([]))], [world.change(id, change)])
+                                    [world.message(id, from: nil, account: account, .held([]))],
+                                    [world.change(id, change)])
                             case 2: try await gateway.record([world.message(id, from: phone, .unclaimed)])
-                            case 3: try await gateway.record([world.message(id, from: nil, account: account, .held([]))])
-                            default: try await gateway.record([world.message(id, from: phone, account: account, .unclaimed)])
+                            case 3:
+                                try await gateway.record([world.message(id, from: nil, account: account, .held([]))])
+                            default:
+                                try await gateway.record([world.message(id, from: phone, account: account, .unclaimed)])
                             }
                         } catch {
                             Issue.record("seed \(seed): \(error)")

@@ -11,13 +11,16 @@ import Testing
     private static let b: UInt64 = 447_911_222_222
     private static let c: UInt64 = 447_911_333_333
 
-    private func move(_ world: RecorderWorld, _ old: UInt64, _ new: UInt64, at moment: String = "now()") async throws -> String? {
+    private func move(_ world: RecorderWorld, _ old: UInt64, _ new: UInt64, at moment: String = "now()") async throws
+        -> String?
+    {
         try await world.value("SELECT gateway.change_identity('phone', '', '\(old)', '\(new)', \(moment))")
     }
 
     private func holder(_ world: RecorderWorld, _ phone: UInt64) async throws -> String? {
         try await world.value(
-            "SELECT person_id FROM gateway.identities WHERE kind = 'phone' AND value = '\(phone)' AND retired_at IS NULL")
+            "SELECT person_id FROM gateway.identities WHERE kind = 'phone' AND value = '\(phone)' AND retired_at IS NULL"
+        )
     }
 
     private func routes(_ world: RecorderWorld, _ phone: UInt64?, account: String? = nil) async throws -> [UniqueID] {
@@ -57,7 +60,11 @@ import Testing
     @Test func aNoticeOlderThanThePresentHolderLeavesThemAlone() async throws {
         let world = try await RecorderWorld()
         try await world.record([world.message("w1", from: Self.a, RecorderWorld.toTess)])
-        _ = try await move(world, Self.a, Self.c, at: "'\(RecorderWorld.clock.seconds)'::double precision::text::interval + 'epoch'::timestamptz - interval '1 hour'")
+        _ = try await move(
+            world, Self.a, Self.c,
+            at:
+                "'\(RecorderWorld.clock.seconds)'::double precision::text::interval + 'epoch'::timestamptz - interval '1 hour'"
+        )
         #expect(try await holder(world, Self.a) == world.person(of: "w1"))
     }
 
@@ -129,7 +136,8 @@ import Testing
             """)
         let error = await #expect(throws: PostgresError.self) {
             try await world.owner.execute(
-                "SELECT gateway.absorb_person('a0000000-0000-0000-0000-000000000002', 'a0000000-0000-0000-0000-000000000001')")
+                "SELECT gateway.absorb_person('a0000000-0000-0000-0000-000000000002', 'a0000000-0000-0000-0000-000000000001')"
+            )
         }
         #expect(error?.sqlState == "ZR007")
     }
@@ -162,17 +170,20 @@ import Testing
             """)
         for (kind, idKind) in [("messenger", "psid"), ("instagram", "igsid")] {
             let row = try await world.owner.query(
-                "SELECT id, provider_id, id_scope FROM gateway.endpoints WHERE kind = '\(kind)'").one()
+                "SELECT id, provider_id, id_scope FROM gateway.endpoints WHERE kind = '\(kind)'"
+            ).one()
             let reference = EndpointReference(kind: EndpointKind(rawValue: kind)!, providerID: try row.text(1))
             for id in ["1", "2"] {
                 var message = world.message("\(kind)-\(id)", from: nil, account: "page-user", .unclaimed)
                 message.endpoint = Endpoint(
-                    id: try row.id(0), reference: reference, ownerID: nil, phoneScope: "", accountIDScope: try row.text(2))
+                    id: try row.id(0), reference: reference, ownerID: nil, phoneScope: "",
+                    accountIDScope: try row.text(2))
                 try await world.record([message])
             }
             #expect(try await world.person(of: "\(kind)-1") == world.person(of: "\(kind)-2"))
             #expect(
-                try await world.value("SELECT count(*) FROM gateway.identities WHERE kind = '\(idKind)' AND scope = '\(try row.text(1))'")
+                try await world.value(
+                    "SELECT count(*) FROM gateway.identities WHERE kind = '\(idKind)' AND scope = '\(try row.text(1))'")
                     == "1")
         }
         #expect(try await world.person(of: "messenger-1") != world.person(of: "instagram-1"))
@@ -388,7 +399,8 @@ import Testing
         let world = try await RecorderWorld()
         var routed = world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)
         routed.message.media = MediaReference(
-            id: "media-1", mimeType: "image/jpeg", sha256: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", fileName: "roof.jpg")
+            id: "media-1", mimeType: "image/jpeg", sha256: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+            fileName: "roof.jpg")
         var unclaimed = world.message("w2", from: 447_911_999_999, .unclaimed)
         unclaimed.message.media = MediaReference(id: "media-2", sha256: String(repeating: "aB", count: 32))
         var odd = world.message("w3", from: RecorderWorld.tess, RecorderWorld.toTess)
@@ -400,7 +412,8 @@ import Testing
                 SELECT string_agg(concat_ws(' ', provider_media_id, mime_type, left(encode(sha256, 'hex'), 8), file_name, landlord_id), ', '
                                   ORDER BY provider_media_id) FROM gateway.media
                 """)
-                == "media-1 image/jpeg e3b0c442 roof.jpg \(RecorderWorld.ann), media-2 abababab, media-3 \(RecorderWorld.ann)")
+                == "media-1 image/jpeg e3b0c442 roof.jpg \(RecorderWorld.ann), media-2 abababab, media-3 \(RecorderWorld.ann)"
+        )
     }
 }
 

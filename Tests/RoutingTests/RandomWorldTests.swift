@@ -16,14 +16,17 @@ private struct NaiveWorld {
         let senders = Set((own + links).map(\.personID))
         return routes.filter { route in
             guard endpoint.ownerID == nil || endpoint.ownerID == route.landlordID else { return false }
-            if route.key == phone { return isSince(route, departures(from: route.key, endpoint, of: { !senders.contains($0) })) }
+            if route.key == phone {
+                return isSince(route, departures(from: route.key, endpoint, of: { !senders.contains($0) }))
+            }
             return (own + links).contains { link in
                 guard link.routeKey == route.key else { return false }
                 let others = departures(from: route.key, endpoint, of: { $0 != link.personID })
                 let isBack = identities.contains {
                     isPhone($0, route.key, endpoint) && $0.routeKey != nil && $0.personID == link.personID
                 }
-                guard !isBack, let left = departures(from: route.key, endpoint, of: { $0 == link.personID }).max() else {
+                guard !isBack, let left = departures(from: route.key, endpoint, of: { $0 == link.personID }).max()
+                else {
                     return isSince(route, others)
                 }
                 return route.learntAt < left && isSince(route, others.filter { $0 <= left })

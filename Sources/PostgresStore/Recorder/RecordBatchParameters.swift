@@ -14,13 +14,15 @@ struct RecordBatchParameters {
         let webhooks = WebhookColumns(batch.writtenWebhooks)
         var redriven = PostgresArrayBuilder(.int8)
         for id in batch.redriven { redriven.append(int64: id) }
-        values =
-            MessageColumns(batch).values + webhooks.values + StatusColumns(batch.statuses).values
-            + parked.values + [
-                redriven.value, .int32(batch.journal), .id(batch.owner), .int64(batch.after.value),
-                .int64(batch.endOfStep.value), Self.earlierVerdicts(batch),
-            ] + SessionColumns(batch.sessions).values + FileColumns(batch.messages).values
-            + [webhooks.signatures, .bool(passesOn)]
+        var values = MessageColumns(batch).values + webhooks.values + StatusColumns(batch.statuses).values
+        values += parked.values
+        values += [
+            redriven.value, .int32(batch.journal), .id(batch.owner), .int64(batch.after.value),
+            .int64(batch.endOfStep.value), Self.earlierVerdicts(batch),
+        ]
+        values += SessionColumns(batch.sessions).values + FileColumns(batch.messages).values
+        values += [webhooks.signatures, .bool(passesOn)]
+        self.values = values
     }
 
     /// `$55`, `NULL` but for the last step of a webhook.
