@@ -24,7 +24,8 @@ extension EndToEndTests {
                     ),
                     (["GATEWAY_CERTS_DIR": stage.directory + "/nowhere"], [], ["nowhere", "certs dev"]),
                     (["GATEWAY_RULES_DIR": stage.directory + "/nowhere"], [], ["nowhere"]),
-                    (["GATEWAY_ACK": "postgres"], [], ["GATEWAY_ACK"]),
+                    (["GATEWAY_ACK": "disk"], [], ["GATEWAY_ACK: \"disk\" is not a policy", "postgres"]),
+                    (["GATEWAY_FORWARD_URL": "http://x.example"], [], ["GATEWAY_FORWARD_URL", "use https://"]),
                     (["SUPABASE_JWT_SECRET": "short"], [], ["SUPABASE_JWT_SECRET", "32 bytes"]),
                     (
                         ["DATABASE_URL": nil, "GATEWAY_DATA_DIR": "var"], ["--private-postgres"],
