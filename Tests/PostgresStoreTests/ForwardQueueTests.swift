@@ -1,3 +1,4 @@
+import GatewayTesting
 import Delivery
 import Intake
 import Journal

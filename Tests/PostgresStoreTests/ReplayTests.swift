@@ -1,3 +1,4 @@
+import GatewayTesting
 import Intake
 import Journal
 import Messaging
