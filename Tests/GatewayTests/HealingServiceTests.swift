@@ -89,8 +89,8 @@ import Testing
         let board = HealthBoard()
         let hints = HealingQueue()
         let routes = RouteLoader(
-            source: PostgresRouteSource(database.plain), pollSeconds: 0,
-            health: board.register("routes", blocksAcknowledging: false),
+            source: PostgresRouteSource(database.plain),
+            pace: .init(poll: .seconds(3600), staleAfter: .seconds(7200)),
             database: board.register("database", blocksAcknowledging: false), logger: logger,
             published: { hints.add(HealingHints($0)) })
         let session = RecorderSession(database.plain)

@@ -196,12 +196,7 @@ private final class BreakingPort: Recorder, ConversationLookup {
         return try await PostgresConversationLookup(session).threads(for: questions)
     }
 
-    func replaySlice(limit: Int) async throws(RecorderError) -> ReplaySlice? { [] }
-
-    func threads(for questions: [ThreadQuestion]) async throws(RecorderError) -> [[ThreadReference]] {
-        try await enter()
-        return try await PostgresConversationLookup(session).threads(for: questions)
-    }
+    func replaySlice(limit: Int) async throws(RecorderError) -> ReplaySlice? { nil }
 
     func routes(for questions: [ThreadQuestion]) async throws(RecorderError) -> [[Route]] {
         try await enter()
