@@ -33,7 +33,7 @@ public actor Intake {
     var refusalsInARow = 0
     /// The pause of a stopped intake.
     var stoppage: Task<Void, Never>?
-    private var nextRedrive: Timestamp = Timestamp(microseconds: .min)
+    var nextRedrive: Timestamp = Timestamp(microseconds: .min)
     var nextReplay = Timestamp(microseconds: .min)
 
     /// To be made when the journal was opened, before anything is appended to it.
@@ -361,50 +361,6 @@ public actor Intake {
             if let table = table() { return table }
             attempt += 1
             try await pause(reason: "the routing table is not loaded yet", attempt: attempt)
-        }
-    }
-
-    // MARK: Redrive
-
-    private func redriveWhenDue() async throws(Interruption) {
-        let now = now()
-        guard now >= nextRedrive else { return }
-        nextRedrive = now.advanced(bySeconds: limits.redriveInterval.components.seconds)
-        guard let requests = try? await recorder.redriveRequests(limit: 100) else { return }
-        for request in requests { try await redrive(request) }
-    }
-
-    private func redrive(_ request: RedriveRequest) async throws(Interruption) {
-        let envelope = Envelope(
-            source: request.source, receivedAt: request.receivedAt, signature: [], body: request.payload)
-        let updates = DecodedEntry.decode(envelope).updates
-        let update =
-            updates.indices.contains(request.index)
-            ? updates[request.index]
-            : .undecodable(
-                reason: .unknownShape, detail: "the decoder no longer finds this update in its webhook", raw: nil)
-        let planner = try await makePlanner()
-        var batch = RecordBatch(journal: checkpointNumber, owner: owner, after: fence, upTo: fence)
-        batch.redriven = [request.id]
-        batch.tableGeneration = planner.resolver.table.generation
-        let place = BatchPlanner.Place(
-            position: request.position, index: request.index, source: request.source, receivedAt: request.receivedAt,
-            payload: request.payload)
-        let sqlState = try await refusal { () async throws(Interruption) in
-            guard update.identityChanges.isEmpty else {
-                return try await redriveInOrder(update, at: place, batch)
-            }
-            var draft = BatchPlanner.Draft(batch: batch)
-            planner.add(update, at: place, to: &draft, using: &generator)
-            try await settleThreads(&draft, planner)
-            try await commit(draft, planner, receivedAt: request.receivedAt)
-        }
-        guard let sqlState else { return }
-        var parked = BatchPlanner.Draft(batch: batch)
-        planner.refuse(place, sqlState: sqlState, in: &parked)
-        // Refused even so, it stays asked for.
-        _ = try await refusal { () async throws(Interruption) in
-            try await commit(parked, planner, receivedAt: request.receivedAt)
         }
     }
 
