@@ -85,7 +85,7 @@ import Testing
                 change(
                     #""history":[{"threads":[{"messages":[{},{}]},{}]},7,{"errors":[]},{"threads":[{"messages":[1]}]}]"#,
                     field: "history"), "history",
-                ["undecodable missing_field", "undecodable missing_field", "undecodable bad_field"]
+                ["ignored history:unreadable", "ignored history:unreadable", "ignored history:unreadable"]
             ),
             (
                 change(#""history":[{"errors":[{"code":2593109}]}]"#, field: "history"), "history",

@@ -36,6 +36,7 @@ extension MetaReading {
         }
     }
 
+    /// What cannot be read is let be: it comes in thousands, nobody waits for it, and parked each would keep the body.
     mutating func readThread(
         _ thread: JSONValue?, messages: JSONValue, in change: WhatsAppChange, contacts: WhatsAppContacts
     ) {
@@ -44,7 +45,7 @@ extension MetaReading {
             let event = update(element) { value throws(Refusal) in
                 try pastMessage(value, thread: thread, us: us, in: change, contacts: contacts)
             }
-            append(event)
+            if case .undecodable = event { append(.ignored(what: "history:unreadable")) } else { append(event) }
         }
     }
 
