@@ -88,13 +88,10 @@ extension VPSEvent {
         let content = VPSContent(fields)
         let sentAt = Self.moment(fields.timestamp) ?? at
         if head.isOwn {
-            let chat = head.parts.flatMap { JID($0.chat) } ?? JID(fields.to) ?? JID(fields.from)
-            var recipient = Sender()
-            recipient.take(chat)
             return .echo(
                 OwnMessage(
-                    endpoint: endpoint, id: head.id, recipient: recipient, sentAt: sentAt, type: content.type,
-                    body: content.body, media: content.media))
+                    endpoint: endpoint, id: head.id, recipient: try Self.recipient(fields, head), sentAt: sentAt,
+                    type: content.type, body: content.body, media: content.media))
         }
         let sender = try Self.sender(fields, head)
         var message = InboundMessage(
@@ -153,7 +150,8 @@ extension VPSEvent {
         if head.isOwn {
             return .echo(
                 OwnMessage(
-                    endpoint: endpoint, id: id ?? head.id, recipient: Sender(), sentAt: sentAt, type: type, body: body))
+                    endpoint: endpoint, id: id ?? head.id, recipient: try Self.recipient(fields, head), sentAt: sentAt,
+                    type: type, body: body, quotedMessageID: subject))
         }
         var message = InboundMessage(
             endpoint: endpoint, id: id ?? head.id, sender: try Self.sender(fields, head), sentAt: sentAt, type: type,
@@ -167,6 +165,16 @@ extension VPSEvent {
 // MARK: - People
 
 extension VPSEvent {
+    /// Whose chat a message of ours stands in.
+    private static func recipient(_ fields: VPSMessageFields, _ head: VPSMessageHead) throws(Refusal) -> Sender {
+        var recipient = Sender()
+        recipient.take(head.parts.flatMap { JID($0.chat) } ?? JID(fields.to) ?? JID(fields.from))
+        guard !recipient.isKnownByNothing else {
+            throw Refusal(.badField, "the recipient of a message of ours has neither a phone nor a hidden id")
+        }
+        return recipient
+    }
+
     /// Everything a payload says about who wrote it: the chat's address, and what the engine shows beside it. WAHA's own
     /// fields have one address; the other, of a person with a hidden id, stands in `_data`, under names that changed.
     private static func sender(_ fields: VPSMessageFields, _ head: VPSMessageHead) throws(Refusal) -> Sender {
