@@ -4,8 +4,6 @@ package import Messaging
 package struct DownstreamConfiguration: Sendable {
     /// `https://handler.example/webhooks`. May hold a key in its path or query, so it is never shown.
     package let url: Secret
-    /// By source, the name of the header that carries its signature, as it came.
-    package let signatureHeaders: [WebhookSource: String]
     /// By source, what it always sends beside its signature.
     package var companionHeaders: [WebhookSource: [String: String]] = [:]
     package let userAgent: String
@@ -13,12 +11,9 @@ package struct DownstreamConfiguration: Sendable {
     /// For one whole call. A claim has to hold more than twice as long.
     package var callTimeoutMilliseconds: Int64 = 15_000
 
-    package init(
-        url: Secret, signatureHeaders: [WebhookSource: String], userAgent: String
-    ) throws(DownstreamConfigurationError) {
+    package init(url: Secret, userAgent: String) throws(DownstreamConfigurationError) {
         try Self.check(url.reveal())
         self.url = url
-        self.signatureHeaders = signatureHeaders
         self.userAgent = userAgent
     }
 

@@ -39,8 +39,9 @@ package struct DownstreamForwarder: WebhookForwarder {
         request.method = .POST
         request.headers.add(name: "Content-Type", value: "application/json")
         request.headers.add(name: "User-Agent", value: configuration.userAgent)
-        if let name = configuration.signatureHeaders[webhook.source], !webhook.signature.isEmpty {
-            request.headers.add(name: name, value: String(decoding: webhook.signature, as: UTF8.self))
+        if !webhook.signature.isEmpty {
+            let signature = String(decoding: webhook.signature, as: UTF8.self)
+            request.headers.add(name: Self.signatureHeader(of: signature), value: signature)
         }
         for (name, value) in configuration.companionHeaders[webhook.source] ?? [:] {
             request.headers.add(name: name, value: value)
@@ -59,6 +60,11 @@ package struct DownstreamForwarder: WebhookForwarder {
         } catch {
             return .unanswered(Self.shortDescription(of: error))
         }
+    }
+
+    /// Only the value is kept. Whoever writes `sha256=` before the digits, Meta first, writes it in this header.
+    private static func signatureHeader(of signature: String) -> String {
+        signature.hasPrefix("sha256=") ? "X-Hub-Signature-256" : "X-Webhook-Hmac"
     }
 
     /// Never the address, and never more than one line.

@@ -41,7 +41,7 @@ import Testing
     @Test("order is kept in each source across failures, and a source that fails holds up no other")
     func order() async throws {
         let isMended = Watched(false)
-        let answer: @Sendable (HandlerServer.Received, Int) async -> HandlerServer.Answer = { webhook, times in
+        let answer: HandlerServer.Answering = { webhook, times in
             if webhook.source == "meta", webhook.text == "m1" { return .init(status: isMended.value ? 200 : 500) }
             return .init(status: webhook.text.hasSuffix("3") && times == 1 ? 503 : 200)
         }

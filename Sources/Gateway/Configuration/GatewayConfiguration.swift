@@ -198,9 +198,7 @@ package struct GatewayConfiguration: Sendable {
     ) throws(SettingError) -> DownstreamConfiguration? {
         guard let url = try settings.secret(.forwardURL) else { return nil }
         do {
-            var downstream = try DownstreamConfiguration(
-                url: url, signatureHeaders: [.meta: "X-Hub-Signature-256", .vps: "X-Webhook-Hmac"],
-                userAgent: "zenrent-gateway")
+            var downstream = try DownstreamConfiguration(url: url, userAgent: "zenrent-gateway")
             if dialect == .waha { downstream.companionHeaders[.vps] = ["X-Webhook-Hmac-Algorithm": "sha512"] }
             return downstream
         } catch {
