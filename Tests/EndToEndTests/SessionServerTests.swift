@@ -86,9 +86,7 @@ extension EndToEndTests {
             }
         }
 
-        @Test(
-            "The state of a session stands in its endpoint, and an older one does not undo it",
-            .disabled("states of sessions are not recorded yet"))
+        @Test("The state of a session stands in its endpoint, and an older one does not undo it")
         func state() async throws {
             try await Stage.run { stage in
                 try await RunningTwin.run(before: stage) { twin in

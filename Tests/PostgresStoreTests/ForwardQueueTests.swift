@@ -1,5 +1,5 @@
-import GatewayTesting
 import Delivery
+import GatewayTesting
 import Intake
 import Journal
 import Messaging

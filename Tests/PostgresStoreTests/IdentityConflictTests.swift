@@ -24,7 +24,8 @@ import Testing
         let people = [conflict.personA, conflict.personB]
         #expect(
             Set(people.flatMap(\.phones)) == [
-                try #require(PhoneNumber(digits: RecorderWorld.tess)), try #require(PhoneNumber(digits: RecorderWorld.tom)),
+                try #require(PhoneNumber(digits: RecorderWorld.tess)),
+                try #require(PhoneNumber(digits: RecorderWorld.tom)),
             ])
         #expect(people.flatMap(\.accounts).map(\.value) == ["GB.other"])
         #expect(people.allSatisfy { $0.threads > 0 })

@@ -118,12 +118,13 @@ struct Ladder {
         let person = sender(question, asOf: tick)
         let held = person.map { people.holdings(of: $0, asOf: tick) } ?? []
         var rows: Set<LeaseHistory.Row> = []
-        var numbers = Set(held.compactMap { holding -> Number? in
-            guard case .number(let number) = holding.identity.value, holding.identity.realm == question.place.realm,
-                isLive(holding, tick) || holding.parting == .changed
-            else { return nil }
-            return number
-        })
+        var numbers = Set(
+            held.compactMap { holding -> Number? in
+                guard case .number(let number) = holding.identity.value, holding.identity.realm == question.place.realm,
+                    isLive(holding, tick) || holding.parting == .changed
+                else { return nil }
+                return number
+            })
         if let shown = question.number { numbers.insert(shown) }
         for number in numbers {
             for lease in leases.leases(under: number, asOf: knowledge.leases)

@@ -183,7 +183,8 @@ struct Oracle {
                         leases != tick
                         ? .tableBehindLeases
                         : identities == refreshed
-                            ? .tableBehindIdentities : identities != tick ? .identityOfTheSameBatch : .threadOfTheSameBatch
+                            ? .tableBehindIdentities
+                            : identities != tick ? .identityOfTheSameBatch : .threadOfTheSameBatch
                     if knowledge != .init(at: tick) { all.append((reason, knowledge)) }
                 }
             }

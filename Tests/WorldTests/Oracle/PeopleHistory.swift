@@ -147,7 +147,7 @@ struct PeopleHistory {
         let person = byID ?? byPhone ?? makePerson()
         for identity in [phone, id].compactMap({ $0 }) where holder(identity) == nil {
             for other in live(of: person, like: identity) {
-                part(other, .changed, tick: tick, between: lastSeen(other) ... max(at, lastSeen(other)))
+                part(other, .changed, tick: tick, between: lastSeen(other)...max(at, lastSeen(other)))
             }
             hold(identity, person, tick: tick, at: at)
         }
@@ -159,8 +159,10 @@ struct PeopleHistory {
     private func lastSeen(_ identity: Identity) -> Moment { seen[identity] ?? .min }
 
     private func liveAccount(of person: Person, realm: Int) -> Identity? {
-        holdings(of: person, asOf: .max).first { $0.until == nil && !$0.identity.value.isNumber && $0.identity.realm == realm }?
-            .identity
+        holdings(of: person, asOf: .max).first {
+            $0.until == nil && !$0.identity.value.isNumber && $0.identity.realm == realm
+        }?
+        .identity
     }
 
     private func live(of person: Person, like identity: Identity) -> [Identity] {
@@ -180,9 +182,13 @@ struct PeopleHistory {
         let old = Identity(realm: realm, value: old)
         let new = Identity(realm: realm, value: new)
         let found = holder(new)
-        if let found, holdings(of: found, asOf: .max).contains(where: {
-            $0.identity == old && $0.parting == .changed
-        }) { return }
+        if let found,
+            holdings(of: found, asOf: .max).contains(where: {
+                $0.identity == old && $0.parting == .changed
+            })
+        {
+            return
+        }
         // Somebody first seen under the old value after the event is its next holder.
         let holding = live(old).flatMap { holdings[$0].firstSeen <= at ? $0 : nil }
         let mover = holding.map { root(holdings[$0].person) } ?? found ?? makePerson()

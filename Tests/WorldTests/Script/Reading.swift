@@ -10,7 +10,8 @@ extension Action: CustomStringConvertible {
     var description: String {
         switch self {
         case .landlord(let event): "\(event)"
-        case .post(let post): "post \(post.id) at \(post.place): \(post.updates.map(\.description).joined(separator: "; "))"
+        case .post(let post):
+            "post \(post.id) at \(post.place): \(post.updates.map(\.description).joined(separator: "; "))"
         case .refresh(let full): full ? "the table is loaded anew" : "the table is refreshed"
         case .settle: "what arrived is recorded"
         case .reply(let reply): "\(reply.id) answers \(reply.to)"
@@ -27,8 +28,9 @@ extension Update: CustomStringConvertible {
         case .message(let sent):
             "\(sent.name) by human \(sent.human), number \(sent.number?.description ?? "-"), id \(sent.account ?? "-"), "
                 + "sent \(sent.at - Generator.start)s\(sent.quotes.map { ", quotes \($0)" } ?? "")"
-        case .notice(let notice): "\(notice.name), notice of human \(notice.human): \(notice.change), "
-            + "dated \(notice.at - Generator.start)s"
+        case .notice(let notice):
+            "\(notice.name), notice of human \(notice.human): \(notice.change), "
+                + "dated \(notice.at - Generator.start)s"
         case .status(let reply, let word, _): "\(reply) \(word.rawValue)"
         case .other: "another field"
         }

@@ -5,7 +5,8 @@ enum WebhookBody {
     private static func text(_ post: Post) -> String {
         let changes = post.updates.map { update -> String in
             guard case .other = update else {
-                return #"{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"#
+                return
+                    #"{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"#
                     + #""447700900000","phone_number_id":"\#(post.place.phoneNumberID)"},\#(content(update))}}"#
             }
             return #"{"field":"account_update","value":{"event":"PARTNER_ADDED"}}"#
@@ -48,7 +49,8 @@ enum WebhookBody {
         let common = #""id":"\#(notice.name.wamid)","timestamp":"\#(notice.at)","type":"system""#
         switch notice.change {
         case .number(let old, let new):
-            return #""messages":[{"from":"\#(old.waID)",\#(common),"system":{"body":"User changed from \#(old.waID) to "#
+            return
+                #""messages":[{"from":"\#(old.waID)",\#(common),"system":{"body":"User changed from \#(old.waID) to "#
                 + #"\#(new.waID)","wa_id":"\#(new.waID)","type":"user_changed_number"}}]"#
         case .account(let old, let new):
             let from = notice.number.map { #""from":"\#($0.waID)","# } ?? ""

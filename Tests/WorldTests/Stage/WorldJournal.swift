@@ -32,7 +32,8 @@ final class WorldJournal: Journal {
     var standing: JournalStanding {
         let state = state.value
         return JournalStanding(
-            id: state.id, confirmed: JournalPosition(state.confirmed), last: JournalPosition(Int64(state.entries.count)),
+            id: state.id, confirmed: JournalPosition(state.confirmed),
+            last: JournalPosition(Int64(state.entries.count)),
             oldest: JournalPosition(1), backlogBytes: 0)
     }
 
