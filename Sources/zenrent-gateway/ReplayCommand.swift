@@ -33,22 +33,36 @@ struct Replay: AsyncParsableCommand {
         guard follow == nil || (since == nil && until == nil && source == nil && !dryRun) else {
             throw ValidationError("--follow takes no other options: it waits for a replay that was asked for before")
         }
+        _ = try order(now: SystemTime.now())
     }
 
     func run() async throws {
-        let now = SystemTime.now()
-        let order = ReplayAdministration.Order(
-            source: source, since: try since.map { try Self.moment($0, "--since", now) },
-            until: try until.map { try Self.moment($0, "--until", now) } ?? now)
         let replays = try await ReplayAdministration(try await settings.reader())
-        if dryRun { return try print(try await replays.preview(order)) }
-        let id: Int64
-        if let follow { id = follow } else { id = try await replays.request(order) }
+        // After the first `await`: a throw before it crashes the optimizer of Swift 6.3.1.
+        let order = try order(now: SystemTime.now())
+        if dryRun {
+            try print(try await replays.preview(order))
+        } else if let follow {
+            try print(try await replays.follow(follow))
+        } else {
+            try await replay(order, by: replays)
+        }
+    }
+
+    private func replay(_ order: ReplayAdministration.Order, by replays: ReplayAdministration) async throws {
+        let id = try await replays.request(order)
         guard wait else {
             return try output.print(["id": id]) { "asked for: replay \(id); `replay --follow \(id)` waits for it" }
         }
-        if follow == nil { Terminal.error("replay \(id): asked for; waiting for the gateway") }
+        Terminal.error("replay \(id): asked for; waiting for the gateway")
         try print(try await replays.follow(id))
+    }
+
+    private func order(now: Timestamp) throws -> ReplayAdministration.Order {
+        var order = ReplayAdministration.Order(source: source, since: nil, until: now)
+        if let since { order.since = try Self.moment(since, "--since", now) }
+        if let until { order.until = try Self.moment(until, "--until", now) }
+        return order
     }
 
     private func print(_ counts: ReplayAdministration.Counts) throws {
