@@ -41,6 +41,8 @@ final class LoadConnection: ChannelInboundHandler, @unchecked Sendable {
         if buffer.readableBytes == 0 { buffer = bytes } else { buffer.writeBuffer(&bytes) }
         do throws(AnswerParser.Failure) {
             while let answer = try parser.next(&buffer) { run.answered(self, answer) }
+            // The TLS handler reads into the same storage again: held on to, it would be copied for the next answer.
+            if buffer.readableBytes == 0 { buffer = ByteBuffer() }
         } catch {
             run.lost(self, because: "an answer cannot be read: \(error.reason)")
             context.close(promise: nil)
