@@ -1,7 +1,8 @@
 /// How much intake takes at once, and how long it waits.
 public struct IntakeLimits: Hashable, Sendable {
-    /// Webhooks in one batch. More cost the database less each, and a tenant waits longer.
-    public var batchEntriesMax = 1000
+    /// Webhooks in one batch. More cost the database a little less each; but a commit of a thousand writes so much at
+    /// once that the journal, where it has the same disk, waits for its own syncs.
+    public var batchEntriesMax = 256
     /// Bytes of the webhooks in one batch.
     public var batchBytesMax = 8 << 20
     /// Webhooks in a row that the database refuses; then intake stops and raises the alarm instead of parking all.

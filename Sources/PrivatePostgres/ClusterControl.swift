@@ -150,6 +150,9 @@ extension PrivatePostgres {
             ("jit", "off"),
             // The outbox and the checkpoint row are rewritten all the time.
             ("autovacuum_naptime", "5s"),
+            // Written pages go to the disk as they come: gathered by the kernel they would go all at once, and the
+            // journal on the same disk would wait behind them for its syncs.
+            ("backend_flush_after", "256kB"), ("bgwriter_flush_after", "256kB"),
             ("timezone", "UTC"), ("log_timezone", "UTC"), ("datestyle", "iso, ymd"),
             ("log_line_prefix", "%m [%p] "),
             // Without DETAIL, which shows the values of rows.
