@@ -223,11 +223,16 @@ struct BatchPlanner {
                 reason: reason, detail: detail, endpoint: endpoint, payload: place.payload))
     }
 
+    /// Of the longest id an endpoint can have, in bytes (`gateway.endpoints.provider_id`).
+    private static let providerIDLengthMax = 512
+
     private func parkUnknown(_ endpoint: EndpointReference, _ place: Place, in draft: inout Draft) {
+        // A longer one never becomes known, and an index would refuse it.
+        let canBecomeKnown = endpoint.providerID.utf8.count <= Self.providerIDLengthMax
         park(
             place, reason: "unknown_endpoint",
             detail: "no endpoint \(endpoint.kind.rawValue) \(endpoint.providerID.prefix(64))",
-            endpoint: endpoint, in: &draft)
+            endpoint: canBecomeKnown ? endpoint : nil, in: &draft)
     }
 
     /// A status with times that the database can hold. The callback data is open to every app on the account: a time that

@@ -121,6 +121,19 @@ import Testing
         #expect(draft.batch.statuses.isEmpty)
     }
 
+    @Test(
+        "an endpoint's id that is too long to become known is parked without it",
+        arguments: [(512, true), (513, false)])
+    func endpointWithoutBounds(length: Int, isKept: Bool) {
+        var generator = SeededGenerator(seed: 1)
+        let endpoint = EndpointReference(kind: .cloud, providerID: String(repeating: "7", count: length))
+        let place = BatchPlanner.Place(position: 1, index: 0, source: .meta, receivedAt: beginning, payload: [])
+        var draft = BatchPlanner.Draft(batch: RecordBatch(journal: 7, owner: uid(9), after: 0, upTo: 1))
+        let status = StatusUpdate(endpoint: endpoint, messageID: "s", status: .sent, at: beginning)
+        planner.add(.status(status), at: place, to: &draft, using: &generator)
+        #expect(draft.batch.parked.map(\.endpoint) == [isKept ? endpoint : nil])
+    }
+
     @Test("what cannot be decoded is parked with the reason, beside what can")
     func undecodable() {
         let draft = draft([[.message("m1"), .undecodable, .message("m2")]])
