@@ -15,8 +15,7 @@ package enum Directories {
             prefix += "/" + part
             guard mkdir(prefix, 0o700) != 0 else { continue }
             let reason = errno
-            var status = stat()
-            guard stat(prefix, &status) != 0 || status.st_mode & S_IFMT != S_IFDIR else { continue }
+            guard FileStatus(path: prefix)?.isDirectory != true else { continue }
             throw Failure(
                 description: "cannot make the directory \(prefix) (\(String(cString: strerror(reason)))); "
                     + "set GATEWAY_DATA_DIR to a place this user can write to")

@@ -16,13 +16,12 @@ struct SettingsFile: Sendable {
             throw SettingsFileError(
                 path, "cannot be read (\(String(cString: strerror(errno))))", cure: "check --config")
         }
-        var status = stat()
-        let isLooked = fstat(descriptor, &status) == 0
+        let status = FileStatus(descriptor: descriptor)
         close(descriptor)
-        guard isLooked, status.st_mode & S_IFMT != S_IFDIR else {
+        guard let status, !status.isDirectory else {
             throw SettingsFileError(path, "is a directory", cure: "name a JSON or YAML file with --config")
         }
-        isOpenToOthers = status.st_mode & 0o077 != 0
+        isOpenToOthers = status.isOpenToOthers
         let isJSON = path.hasSuffix(".json")
         do {
             provider =

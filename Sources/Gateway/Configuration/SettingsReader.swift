@@ -76,12 +76,11 @@ package struct SettingsReader: Sendable {
     }
 
     private static func secret(_ name: SettingName, _ path: String) throws(SettingError) -> String {
-        var status = stat()
-        guard stat(path, &status) == 0, let data = FileManager.default.contents(atPath: path) else {
+        guard let status = FileStatus(path: path), let data = FileManager.default.contents(atPath: path) else {
             throw SettingError(
                 name, "the file \(path) cannot be read; name a file of this user's in \(name.rawValue)_FILE")
         }
-        guard status.st_mode & 0o077 == 0 else { throw openToOthers(name, path) }
+        guard !status.isOpenToOthers else { throw openToOthers(name, path) }
         let text = String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
         guard !text.isEmpty else {
             throw SettingError(
