@@ -1,16 +1,20 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// The language rules every room lives by. Each is an accepted or upcoming Swift feature:
-/// existentials are spelled out, imports are internal unless said otherwise, a member is used only where its
-/// module is imported, and a `nonisolated` async function runs where it was called. A warning is an error.
-let rules: [SwiftSetting] = [
+/// The language rules every target lives by. Each is an accepted or upcoming Swift feature: existentials are spelled out,
+/// imports are internal unless said otherwise, and a `nonisolated` async function runs where it was called. A warning is
+/// an error.
+let rulesBesideFoundation: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("InternalImportsByDefault"),
-    .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .treatAllWarnings(as: .error),
 ]
+
+/// Of targets that see no Foundation: besides, a member is used only where its module is imported. CoreFoundation carries
+/// copies of the C library's headers, and whether the compiler takes a member of `stat` for CoreFoundation's or for Glibc's
+/// depends on what it built first: with this rule the same sources compile on one machine and not on the next.
+let rules = rulesBesideFoundation + [.enableUpcomingFeature("MemberImportVisibility")]
 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
@@ -157,7 +161,7 @@ let package = Package(
                 nioSSL,
                 nioHTTP1,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .target(
             name: "Downstream",
             dependencies: [
@@ -169,7 +173,7 @@ let package = Package(
                 nioPosix,
                 nioSSL,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .target(
             name: "API",
             dependencies: [
@@ -190,7 +194,7 @@ let package = Package(
                 nioPosix,
                 nioHTTP1,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .target(
             name: "PrivatePostgres",
             dependencies: [
@@ -208,7 +212,7 @@ let package = Package(
                 metrics,
                 lifecycle,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .target(
             name: "Sandbox",
             dependencies: [
@@ -224,7 +228,7 @@ let package = Package(
                 nioHTTP1,
                 nioPosix,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
 
         // Tops.
         .target(
@@ -263,7 +267,7 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .executableTarget(
             name: "zenrent-gateway",
             dependencies: [
@@ -272,7 +276,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 logging,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .target(
             name: "GatewayTesting",
             dependencies: [
@@ -284,7 +288,7 @@ let package = Package(
                 "Conversations",
             ],
             path: "Tests/GatewayTesting",
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
 
         // Tests, a target a room.
         .testTarget(
@@ -293,7 +297,7 @@ let package = Package(
                 "Messaging",
                 "GatewayTesting",
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "WebhooksTests",
             dependencies: [
@@ -302,7 +306,7 @@ let package = Package(
                 "Messaging",
                 crypto,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "RoutingTests",
             dependencies: [
@@ -310,7 +314,7 @@ let package = Package(
                 "GatewayTesting",
                 "Messaging",
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "JournalTests",
             dependencies: [
@@ -318,7 +322,7 @@ let package = Package(
                 "GatewayTesting",
                 "Messaging",
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "IntakeTests",
             dependencies: [
@@ -329,7 +333,7 @@ let package = Package(
                 "Webhooks",
                 "Routing",
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "ConversationsTests",
             dependencies: [
@@ -337,7 +341,7 @@ let package = Package(
                 "GatewayTesting",
                 "Messaging",
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "DeliveryTests",
             dependencies: [
@@ -345,7 +349,7 @@ let package = Package(
                 "GatewayTesting",
                 "Messaging",
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "IngressTests",
             dependencies: [
@@ -363,7 +367,7 @@ let package = Package(
                 .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "SQLiteJournalTests",
             dependencies: [
@@ -374,7 +378,7 @@ let package = Package(
                 "CSQLite",
                 logging,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "PostgresClientTests",
             dependencies: [
@@ -383,7 +387,7 @@ let package = Package(
                 "Messaging",
                 "PrivatePostgres",
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "PrivatePostgresTests",
             dependencies: [
@@ -393,7 +397,7 @@ let package = Package(
                 "PostgresClient",
                 logging,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "PostgresStoreTests",
             dependencies: [
@@ -409,7 +413,7 @@ let package = Package(
                 "PrivatePostgres",
                 logging,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "GraphAPITests",
             dependencies: [
@@ -427,7 +431,7 @@ let package = Package(
                 nioPosix,
                 crypto,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "WorldTests",
             dependencies: [
@@ -441,7 +445,7 @@ let package = Package(
                 "PostgresStore",
                 "PrivatePostgres",
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "DownstreamTests",
             dependencies: [
@@ -453,7 +457,7 @@ let package = Package(
                 nioHTTP1,
                 nioPosix,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "APITests",
             dependencies: [
@@ -475,7 +479,7 @@ let package = Package(
                 logging,
                 lifecycle,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "OperationsTests",
             dependencies: [
@@ -489,7 +493,7 @@ let package = Package(
                 lifecycle,
                 nioPosix,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "SandboxTests",
             dependencies: [
@@ -506,7 +510,7 @@ let package = Package(
                 logging,
                 lifecycle,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
@@ -532,7 +536,7 @@ let package = Package(
                 "Intake",
                 lifecycle,
             ],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
@@ -552,6 +556,6 @@ let package = Package(
                 logging,
             ],
             exclude: ["Shim"],
-            swiftSettings: rules),
+            swiftSettings: rulesBesideFoundation),
     ]
 )

@@ -1,8 +1,5 @@
 import Glibc
 
-// Alone with the C library: beside Foundation the compiler takes the members of `stat` for CoreFoundation's, or not,
-// depending on what it built first.
-
 /// What the system says of a file.
 struct FileStatus {
     let isDirectory: Bool
