@@ -10,6 +10,7 @@ the figure is an upper bound.
 
 import argparse
 import csv
+import os
 import pathlib
 import statistics
 import time
@@ -48,8 +49,11 @@ class Bench:
         self.written = 1
 
     def rest(self) -> None:
-        """Until the gateway has recorded everything, and PostgreSQL has nothing left to do."""
+        """Until the gateway has recorded everything, PostgreSQL has nothing left to do, and the disk has all of it.
+
+        The kernel writes what lies about every half minute, hundreds of megabytes at once: that is no round's own."""
         processes.wait_until_idle([self.gateway.pid])
+        os.sync()
         time.sleep(0.5)
 
     # The acknowledgement

@@ -10,7 +10,7 @@ package import Messaging
 ///   └──────┘        └─────────────┘ ◀───append───  └─────────┘ ──groupEnded(final)──▶ failed
 /// ```
 /// A writer that is idle is woken by the append that finds it so; a writer that is writing takes what gathered meanwhile
-/// as its next group, without being woken. That is all there is to group commit: the sync sets the pace.
+/// as its next group, without being woken. That is all there is to group commit: the writer sets the pace.
 package struct GroupCommitStateMachine<Sink>: Sendable where Sink: Sendable {
     /// An envelope waiting for its group.
     package struct Pending: Sendable {

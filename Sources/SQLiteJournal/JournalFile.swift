@@ -76,12 +76,12 @@ struct JournalFile: ~Copyable {
         return (id, JournalPosition(head.int64(2)), head.int64(3))
     }
 
-    /// WAL, and a sync of it at every commit: SQLite's default in WAL mode would be to sync at checkpoints only. These
-    /// are small, 1 MiB: while recorded entries are kept the file grows, and a checkpoint of 16 MiB was measured to hold
-    /// up everybody who waits for a commit for 60 ms.
+    /// WAL, and a sync of it at every commit: SQLite's default in WAL mode would be to sync at checkpoints only. Pages are
+    /// small, because a group of a few webhooks writes the last one again.
     private static func configure(_ connection: borrowing SQLiteConnection) throws(SQLiteError) {
-        try connection.execute("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
-        try connection.execute("PRAGMA wal_autocheckpoint = 128; PRAGMA journal_size_limit = 67108864")
+        try connection.execute("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+        try connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.checkpointBySelf()
         guard try connection.text("PRAGMA journal_mode") == "wal", try connection.integer("PRAGMA synchronous") == 2
         else {
             throw SQLiteError(
@@ -138,6 +138,13 @@ struct JournalFile: ~Copyable {
             throw error
         }
     }
+
+    /// Carries the log over into the database once it has 1 MiB: a checkpoint of 16 MiB was measured to hold up everybody
+    /// who waits for a commit for 60 ms, and one beside the writing delays its syncs. To be called when those who waited
+    /// for the last group have been told.
+    func checkpointIfDue() throws(SQLiteError) { try connection.checkpoint(from: Self.checkpointPages) }
+
+    private static let checkpointPages: Int32 = 256
 
     private func add(_ envelope: Envelope, through: Int64) throws(SQLiteError) {
         insert.bind(1, envelope.receivedAt.microseconds)

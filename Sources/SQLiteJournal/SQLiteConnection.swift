@@ -3,6 +3,7 @@ import CSQLite
 /// One connection to one SQLite file, closed when its owner lets go. Used by one thread at a time.
 struct SQLiteConnection: ~Copyable {
     let handle: OpaquePointer
+    private let pagesInLog = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
 
     /// - Parameter path: an absolute path; the file is made when `flags` say so.
     init(path: String, flags: Int32) throws(SQLiteError) {
@@ -12,14 +13,37 @@ struct SQLiteConnection: ~Copyable {
             let error = SQLiteError(
                 code: code, extended: code, message: "open \(path): \(String(cString: sqlite3_errstr(code)))")
             sqlite3_close_v2(handle)
+            pagesInLog.deallocate()
             throw error
         }
         self.handle = handle
+        pagesInLog.initialize(to: 0)
         sqlite3_extended_result_codes(handle, 1)
         sqlite3_busy_timeout(handle, 5000)
     }
 
-    deinit { sqlite3_close_v2(handle) }
+    deinit {
+        sqlite3_close_v2(handle)
+        pagesInLog.deallocate()
+    }
+
+    /// From now on a commit does not carry the log over into the database by itself; see `checkpoint(from:)`.
+    func checkpointBySelf() {
+        sqlite3_wal_hook(
+            handle,
+            { pages, _, _, count in
+                pages?.assumingMemoryBound(to: Int32.self).pointee = count
+                return SQLITE_OK
+            }, pagesInLog)
+    }
+
+    /// Carries the log over into the database if it has at least so many pages; a reader in its way is let go on.
+    func checkpoint(from pages: Int32) throws(SQLiteError) {
+        guard pagesInLog.pointee >= pages else { return }
+        let code = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_PASSIVE, nil, nil)
+        guard code == SQLITE_OK || code & 0xFF == SQLITE_BUSY else { throw error(code, "checkpoint") }
+        pagesInLog.pointee = 0
+    }
 
     /// Runs statements that return nothing.
     func execute(_ sql: String) throws(SQLiteError) {

@@ -198,9 +198,13 @@ extension SQLiteJournal {
     private static let confirmDelayMilliseconds = 200
 
     private func run(_ owned: Owned) {
+        var pace = GroupPace()
         while true {
             switch nextStep() {
-            case .write(let group, let target): write(group, confirming: target, to: owned)
+            case .write(let group, let target):
+                pace.groupBegins()
+                write(group, confirming: target, to: owned)
+                pace.waitForNext()
             case .command(let command): perform(command, on: owned)
             case .stop:
                 writeLastConfirmation(to: owned)
@@ -257,6 +261,13 @@ extension SQLiteJournal {
         let receipt = DurabilityReceipt(syncedUpTo: standing.last)
         tell(group, .success(receipt))
         for waiter in ready { waiter.continuation.resume() }
+        do throws(SQLiteError) { try owned.file.checkpointIfDue() } catch { checkpointFailed(error) }
+    }
+
+    /// The log keeps everything, and a full disk may have space again; after anything else nobody knows.
+    private func checkpointFailed(_ error: SQLiteError) {
+        guard !error.isDiskFull else { return }
+        refuse([], because: error)
     }
 
     /// The group was not written. No space: those who wait are told, and the next group tries again. Anything else: what

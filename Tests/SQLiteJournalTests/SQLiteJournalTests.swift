@@ -231,6 +231,17 @@ struct SQLiteJournalTests {
         await again.close()
     }
 
+    @Test("The log beside the journal begins anew while webhooks keep coming")
+    func boundsTheLog() async throws {
+        let journal = try open()
+        let text = String(repeating: "x", count: 100_000)
+        for _ in 0..<100 { await Self.append([text], to: journal) }
+        let log = Glibc.open(directory.path + "/journal.sqlite-wal", O_RDONLY)
+        #expect((1...3_000_000).contains(lseek(log, 0, SEEK_END)), "of 10 MB written")
+        Glibc.close(log)
+        await journal.close()
+    }
+
     @Test("The file is in WAL mode and the writer's connection syncs at every commit")
     func syncsFully() async throws {
         let journal = try open()
