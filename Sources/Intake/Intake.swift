@@ -194,56 +194,6 @@ public actor Intake {
 
     // MARK: Recording
 
-    /// Records these entries, in runs that can be decided together.
-    func settled(_ entries: ArraySlice<DecodedEntry>) async -> Result<Void, Interruption> {
-        do throws(Interruption) {
-            var rest = entries
-            while !rest.isEmpty {
-                // What hangs on an identity that is only just being learnt is decided once that is recorded.
-                let count = rest.countTogether(table: try await loadedTable())
-                try await settle(rest.prefix(count))
-                rest = rest.dropFirst(count)
-            }
-            return .success(())
-        } catch {
-            return .failure(error)
-        }
-    }
-
-    /// Records these entries: together, or, where the data of one is refused, by halves, parking what remains.
-    private func settle(_ entries: ArraySlice<DecodedEntry>) async throws(Interruption) {
-        guard let refusal = try await attempt(entries, refusing: .none) else {
-            refusalsInARow = 0
-            return
-        }
-        if entries.count > 1 {
-            let middle = entries.startIndex + entries.count / 2
-            try await settle(entries[..<middle])
-            try await settle(entries[middle...])
-        } else if let entry = entries.first {
-            try await isolate(entry, refusal)
-        }
-    }
-
-    /// One attempt that ends: recorded (`nil`), or refused for its data (the SQLSTATE).
-    /// - Parameter isRehearsal: nothing of it is kept.
-    func attempt(
-        _ entries: ArraySlice<DecodedEntry>, refusing refused: Refusals, isRehearsal: Bool = false
-    ) async throws(Interruption) -> String? {
-        try await refusal { () async throws(Interruption) in
-            let planner = try await makePlanner()
-            if entries.count == 1, let entry = entries.first {
-                let steps = entry.steps(table: planner.resolver.table)
-                guard steps.count == 1 else {
-                    return try await recordInOrder(entry, steps, refusing: refused, isRehearsal: isRehearsal)
-                }
-            }
-            var draft = try await plan(entries, planner, refusing: refused)
-            draft.batch.isRehearsal = isRehearsal
-            try await commit(draft, planner, receivedAt: entries.last?.envelope.receivedAt ?? now())
-        }
-    }
-
     /// The SQLSTATE with which the database refuses the data, if it does.
     func refusal(_ body: () async throws(Interruption) -> Void) async throws(Interruption) -> String? {
         do throws(Interruption) {
@@ -259,7 +209,7 @@ public actor Intake {
         BatchPlanner(table: try await loadedTable(), now: now(), limits: limits, asksDatabase: isStale())
     }
 
-    private func plan(
+    func plan(
         _ entries: ArraySlice<DecodedEntry>, _ planner: BatchPlanner, refusing refused: Refusals
     ) async throws(Interruption) -> BatchPlanner.Draft {
         let batch = RecordBatch(

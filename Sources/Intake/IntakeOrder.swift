@@ -65,7 +65,8 @@ extension BatchPlanner.Draft {
 extension Intake {
     /// Records one webhook step by step.
     func recordInOrder(
-        _ entry: DecodedEntry, _ parts: [RecordingStep], refusing refused: Refusals, isRehearsal: Bool
+        _ entry: DecodedEntry, _ parts: [RecordingStep], _ planner: BatchPlanner, refusing refused: Refusals,
+        isRehearsal: Bool
     ) async throws(Interruption) {
         var batch = RecordBatch(journal: checkpointNumber, owner: owner, after: fence, upTo: entry.position)
         batch.isRehearsal = isRehearsal
@@ -81,27 +82,30 @@ extension Intake {
             case .updates(let range): .updates { $0.add(entry, range, refusing: refused, to: &$1, using: &$2) }
             }
         }
-        try await record(OrderedRecording(batch: batch, steps: steps, receivedAt: entry.envelope.receivedAt))
+        try await record(
+            OrderedRecording(batch: batch, steps: steps, receivedAt: entry.envelope.receivedAt), planner)
     }
 
     /// Tries a parked message again that announces a change.
     func redriveInOrder(
-        _ update: InboundEvent, at place: BatchPlanner.Place, _ batch: RecordBatch
+        _ update: InboundEvent, at place: BatchPlanner.Place, _ batch: RecordBatch, _ planner: BatchPlanner
     ) async throws(Interruption) {
         let steps: [OrderedRecording.Step] = [
             .changes { $0.identityChanges(of: update) }, .updates { $0.add(update, at: place, to: &$1, using: &$2) },
         ]
-        try await record(OrderedRecording(batch: batch, steps: steps, receivedAt: place.receivedAt))
+        try await record(OrderedRecording(batch: batch, steps: steps, receivedAt: place.receivedAt), planner)
     }
 
     /// Tries until it is recorded, or refused for its data.
-    private func record(_ recording: OrderedRecording) async throws(Interruption) {
+    private func record(
+        _ recording: OrderedRecording, _ planner: BatchPlanner
+    ) async throws(Interruption) {
+        // Of the table only the endpoints count: it cannot know what the steps do.
+        var planner = planner
+        planner.asksDatabase = true
         var attempt = 0
         while true {
             if Task.isCancelled { throw .cancelled }
-            // The table counts for nothing here: it cannot know what the steps do.
-            var planner = try await makePlanner()
-            planner.asksDatabase = true
             switch await attempted(recording, planner) {
             case .success(.recorded(let progress)):
                 guard !recording.batch.isRehearsal else { return }

@@ -30,7 +30,7 @@ extension Intake {
             payload: request.payload)
         let sqlState = try await refusal { () async throws(Interruption) in
             guard update.identityChanges.isEmpty else {
-                return try await redriveInOrder(update, at: place, batch)
+                return try await redriveInOrder(update, at: place, batch, planner)
             }
             var draft = BatchPlanner.Draft(batch: batch)
             planner.add(update, at: place, to: &draft, using: &generator)

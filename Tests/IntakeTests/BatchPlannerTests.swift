@@ -11,7 +11,7 @@ import Testing
 
     /// Plans webhooks at positions 1, 2, …
     private func draft(_ webhooks: [[Update]], refusing refused: Refusals = .none) -> BatchPlanner.Draft {
-        var generator = SeededGenerator(seed: 1)
+        var generator = IdentifierGenerator()
         let entries = webhooks.enumerated().map { index, updates in
             DecodedEntry(JournalEntry(position: JournalPosition(Int64(index + 1)), envelope: makeEnvelope(updates)))
         }
@@ -47,7 +47,7 @@ import Testing
         let body = #"{"object":"\#(object)","entry":[{"id":"2","messaging":[\#(message),\#(message)]}]}"#
         let envelope = Envelope(source: .meta, receivedAt: beginning, signature: [], body: Array(body.utf8))
         let entry = DecodedEntry(JournalEntry(position: 1, envelope: envelope))
-        var generator = SeededGenerator(seed: 1)
+        var generator = IdentifierGenerator()
         let draft = planner.draft(
             [entry][...], into: RecordBatch(journal: 7, owner: uid(9), after: 0, upTo: 1), refusing: .none,
             using: &generator)
@@ -87,7 +87,7 @@ import Testing
 
     @Test("a status is dated within what the database holds, and callback data that cannot be ours is not looked up")
     func boundedStatus() {
-        var generator = SeededGenerator(seed: 1)
+        var generator = IdentifierGenerator()
         let place = BatchPlanner.Place(position: 1, index: 0, source: .meta, receivedAt: beginning, payload: [])
         for (queued, isKept) in [
             (beginning, true), (Timestamp(microseconds: .max), false), (Timestamp(seconds: -1), false),
@@ -125,7 +125,7 @@ import Testing
         "an endpoint's id that is too long to become known is parked without it",
         arguments: [(512, true), (513, false)])
     func endpointWithoutBounds(length: Int, isKept: Bool) {
-        var generator = SeededGenerator(seed: 1)
+        var generator = IdentifierGenerator()
         let endpoint = EndpointReference(kind: .cloud, providerID: String(repeating: "7", count: length))
         let place = BatchPlanner.Place(position: 1, index: 0, source: .meta, receivedAt: beginning, payload: [])
         var draft = BatchPlanner.Draft(batch: RecordBatch(journal: 7, owner: uid(9), after: 0, upTo: 1))
@@ -190,7 +190,7 @@ import Testing
 
     @Test("a webhook of a session server is read as one")
     func sessionServer() {
-        var generator = SeededGenerator(seed: 1)
+        var generator = IdentifierGenerator()
         let body = Array(#"{"event":"call.received","session":"default","payload":{}}"#.utf8)
         let envelope = Envelope(source: .vps, receivedAt: beginning, signature: [], body: body)
         let batch = RecordBatch(journal: 1, owner: uid(9), after: 0, upTo: 1)
@@ -243,15 +243,22 @@ struct Dice {
 
     mutating func update() -> Update {
         nextID += 1
-        let person = Person.allCases[roll(Person.allCases.count)]
-        switch roll(9) {
+        let person = self.person()
+        switch roll(12) {
         case 0: return .status("s\(nextID)")
         case 1: return .messageElsewhere("m\(nextID)", from: person)
         case 2: return .statusElsewhere("s\(nextID)")
         case 3: return .ignored
         case 4: return .undecodable
         case 5: return .message("m\(nextID)", from: person, quoting: "q\(nextID)")
+        case 6: return .shown("m\(nextID)", from: person, withNumber: roll(2) == 0)
+        case 7: return .moved("m\(nextID)", from: person, to: self.person(but: person), isElsewhere: roll(3) == 0)
         default: return .message("m\(nextID)", from: person)
         }
+    }
+
+    private mutating func person(but other: Person? = nil) -> Person {
+        let people = Person.allCases.filter { $0 != other }
+        return people[roll(people.count)]
     }
 }

@@ -22,6 +22,7 @@ enum Person: UInt64, CaseIterable, Sendable {
     case stranger = 447_911_000_005
 
     var key: PhoneKey { PhoneKey(folding: rawValue) }
+    var phone: PhoneNumber { PhoneNumber(digits: rawValue)! }
 
     var verdict: Verdict {
         switch self {
@@ -80,6 +81,10 @@ enum Update: Hashable, Sendable {
     /// On an endpoint that the table does not know.
     case messageElsewhere(String, from: Person = .tenant)
     case statusElsewhere(String)
+    /// Shows an account id, alone or beside the number.
+    case shown(String, from: Person, withNumber: Bool)
+    /// The provider's notice that somebody took another number.
+    case moved(String, from: Person, to: Person, isElsewhere: Bool = false)
     case ignored
     case undecodable
 
@@ -88,14 +93,17 @@ enum Update: Hashable, Sendable {
         switch self {
         case .message(_, let person, let quoted, _): quoted == nil ? person.verdict : .routed
         case .status: .status
-        case .messageElsewhere, .statusElsewhere, .undecodable: .parked
+        case .messageElsewhere, .statusElsewhere, .undecodable, .moved(_, _, _, true): .parked
+        case .shown, .moved: .unclaimed
         case .ignored: .ignored
         }
     }
 
     var id: String? {
         switch self {
-        case .message(let id, _, _, _), .status(let id), .messageElsewhere(let id, _), .statusElsewhere(let id): id
+        case .message(let id, _, _, _), .status(let id), .messageElsewhere(let id, _), .statusElsewhere(let id),
+            .shown(let id, _, _), .moved(let id, _, _, _):
+            id
         case .ignored, .undecodable: nil
         }
     }
@@ -108,6 +116,10 @@ enum Update: Hashable, Sendable {
             Self.change(.strange, "messages", Self.message(id, person, nil, beginning))
         case .status(let id): Self.change(.shared, "statuses", Self.status(id))
         case .statusElsewhere(let id): Self.change(.strange, "statuses", Self.status(id))
+        case .shown(let id, let person, let withNumber):
+            Self.change(.shared, "messages", Self.shown(id, person, withNumber))
+        case .moved(let id, let old, let new, let isElsewhere):
+            Self.change(isElsewhere ? .strange : .shared, "messages", Self.moved(id, old, new))
         case .ignored: #"{"field":"account_update","value":{}}"#
         case .undecodable: Self.change(.shared, "messages", "17")
         }
@@ -123,6 +135,17 @@ enum Update: Hashable, Sendable {
         return
             #"{"id":"\#(id)","from":"\#(person.rawValue)","timestamp":"\#(sentAt.seconds)","type":"text","#
             + #""text":{"body":"hello"}\#(context)}"#
+    }
+
+    private static func shown(_ id: String, _ person: Person, _ withNumber: Bool) -> String {
+        let number = withNumber ? #""from":"\#(person.rawValue)","# : ""
+        return #"{"id":"\#(id)",\#(number)"from_user_id":"GB.\#(person.rawValue)","#
+            + #""timestamp":"\#(beginning.seconds)","type":"text","text":{"body":"hello"}}"#
+    }
+
+    private static func moved(_ id: String, _ old: Person, _ new: Person) -> String {
+        #"{"id":"\#(id)","from":"\#(old.rawValue)","timestamp":"\#(beginning.seconds)","type":"system","#
+            + #""system":{"type":"user_changed_number","wa_id":"\#(new.rawValue)"}}"#
     }
 
     private static func status(_ id: String) -> String {

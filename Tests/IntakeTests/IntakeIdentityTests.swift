@@ -239,7 +239,7 @@ struct IntakeIdentityTests {
 
     @Test("sessions are statuses, and pages are kept raw for now, known or not")
     func sessionsAndPages() {
-        var generator = SeededGenerator(seed: 1)
+        var generator = IdentifierGenerator()
         let planner = BatchPlanner(table: makeTable(), now: beginning, limits: IntakeLimits())
         let page = Endpoint(
             id: uid(6000), reference: EndpointReference(kind: .instagram, providerID: "1"), ownerID: nil,

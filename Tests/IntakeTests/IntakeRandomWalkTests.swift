@@ -1,43 +1,51 @@
 import GatewayTesting
+import Glibc
 import Intake
 import Journal
 import Messaging
 import Routing
 import Testing
 
-@Suite("Intake: random walks", .timeLimit(.minutes(2)))
+/// `WALK_SEED` repeats one walk, `WALK_ROUNDS` makes that many.
+@Suite("Intake: random walks", .timeLimit(.minutes(6)))
 struct IntakeRandomWalkTests {
-    private static let seeds = (0..<10).map { _ in UInt64.random(in: 0...UInt64.max) }
+    private static let seeds: [UInt64] = {
+        if let seed = number("WALK_SEED") { return [seed] }
+        return (0..<(number("WALK_ROUNDS") ?? 10)).map { _ in .random(in: .min ... .max) }
+    }()
 
-    @Test(
-        "through outages, lost answers, refused data, moving leases and crashes every update gets one verdict",
-        arguments: seeds)
-    func crashes(seed: UInt64) async {
-        let walk = Walk(seed: seed)
-        for _ in 0..<10 { await walk.live() }
-        await walk.end()
-        walk.checkAllRecorded()
-        let records = walk.world.database.records
-        // What came on an unknown endpoint was parked, and is recorded when that is known.
-        let inOrder = records.order.filter { records.messages[.init(endpoint: Endpoint.shared.id, id: $0)] != nil }
-        let positions = inOrder.map { walk.positions[$0] ?? .start }
-        #expect(positions == positions.sorted(), "not in order, \(walk)")
-        #expect(records.journals.count == 1, "\(walk)")
+    private static func number(_ name: String) -> UInt64? { getenv(name).flatMap { UInt64(String(cString: $0)) } }
+
+    @Test("through outages, lost answers, refused data, moving leases and crashes every update gets one verdict")
+    func crashes() async {
+        for seed in Self.seeds {
+            let walk = Walk(seed: seed)
+            await walk.take {
+                for _ in 0..<10 { await walk.live() }
+                await walk.end()
+            }
+            walk.checkAllRecorded()
+            walk.checkOrder()
+        }
     }
 
-    @Test("a database brought back from backups gets all again that it forgot", arguments: seeds)
-    func restores(seed: UInt64) async {
-        let walk = Walk(seed: seed)
-        var backups = [walk.world.database.records]
-        for _ in 0..<12 {
-            await walk.live { world in
-                if walk.roll(3) == 0 { backups.append(world.database.records) }
-                if walk.roll(3) == 0 { world.database.records = backups[walk.roll(backups.count)] }
+    @Test("a database brought back from backups gets all again that it forgot")
+    func restores() async {
+        for seed in Self.seeds {
+            let walk = Walk(seed: seed)
+            await walk.take {
+                var backups = [walk.world.database.records]
+                for _ in 0..<12 {
+                    await walk.live { world in
+                        if walk.roll(3) == 0 { backups.append(world.database.records) }
+                        if walk.roll(3) == 0 { world.database.records = backups[walk.roll(backups.count)] }
+                    }
+                    if walk.roll(4) == 0 { walk.world.database.records = backups[walk.roll(backups.count)] }
+                }
+                await walk.end()
             }
-            if walk.roll(4) == 0 { walk.world.database.records = backups[walk.roll(backups.count)] }
+            walk.checkAllRecorded()
         }
-        await walk.end()
-        walk.checkAllRecorded()
     }
 }
 
@@ -75,7 +83,10 @@ private final class Walk: Sendable, CustomStringConvertible {
 
     func roll(_ sides: Int) -> Int { dice.change { $0.roll(sides) } }
 
-    var positions: [String: JournalPosition] { firsts.value }
+    /// What is done here is done again with the same seed, task by task.
+    func take(_ body: @escaping @Sendable () async -> Void) async {
+        await SeededExecutor(seed: seed &+ 1).run(body)
+    }
 
     /// A process from its start to its end, while webhooks come in and the world changes.
     func live(_ meanwhile: (World) -> Void = { _ in }) async {
@@ -165,14 +176,34 @@ private final class Walk: Sendable, CustomStringConvertible {
             }
         }
         #expect(records.order.count == Set(records.order).count, "\(self)")
+        checkNotices()
+    }
+
+    /// What came on an unknown endpoint was parked, and is recorded when that is known; all else in the journal's order.
+    func checkOrder() {
+        let records = world.database.records
+        let inOrder = records.order.filter { records.messages[.init(endpoint: Endpoint.shared.id, id: $0)] != nil }
+        let positions = inOrder.map { firsts.value[$0] ?? .start }
+        #expect(positions == positions.sorted(), "not in order, \(self)")
+        #expect(records.journals.count == 1, "\(self)")
+    }
+
+    /// A number changed once for each notice that is recorded, when it was.
+    private func checkNotices() {
+        let notices = sent.value.joined().reduce(into: [String: IdentityChange]()) { notices, update in
+            guard case .moved(let id, let old, let new, _) = update else { return }
+            notices[id] = .phone(from: old.phone, to: new.phone)
+        }
+        let records = world.database.records
+        #expect(records.identityChanges == records.order.compactMap { notices[$0] }, "\(self)")
     }
 
     private func mayBe(_ update: Update, isParked: Bool, isRecorded: Bool) -> Bool {
         switch update {
-        case .message(let id, _, _, _), .status(let id):
+        case .message(let id, _, _, _), .status(let id), .shown(let id, _, _), .moved(let id, _, _, false):
             let isPoison = world.poison.value[id] != nil
             return isParked == isPoison && isRecorded == !isPoison
-        case .messageElsewhere, .statusElsewhere: return isParked || isRecorded
+        case .messageElsewhere, .statusElsewhere, .moved: return isParked || isRecorded
         case .undecodable: return isParked
         case .ignored: return !isParked
         }

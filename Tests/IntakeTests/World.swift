@@ -85,16 +85,7 @@ struct World: Sendable {
 
     /// Runs intake while the test does something, then ends it.
     func run(_ intake: Intake, while body: (Intake) async throws -> Void) async rethrows {
-        let running = Task { await intake.run() }
-        do {
-            try await body(intake)
-        } catch {
-            running.cancel()
-            await running.value
-            throw error
-        }
-        running.cancel()
-        await running.value
+        try await beside({ await intake.run() }, { try await body(intake) })
     }
 
     func run(while body: (Intake) async throws -> Void) async rethrows { try await run(makeIntake(), while: body) }
@@ -109,9 +100,19 @@ struct World: Sendable {
     }
 
     func passingTime(_ body: () async throws -> Void) async rethrows {
-        let passing = Task { [clock] in await clock.keepAdvancing() }
-        defer { passing.cancel() }
-        try await body()
+        try await beside({ [clock] in await clock.keepAdvancing() }, body)
+    }
+
+    /// Does something while something else goes on, which is cancelled then. No task of its own: those of a test that
+    /// runs on an executor of its choice stay there.
+    private func beside(
+        _ background: @escaping @Sendable () async -> Void, _ body: () async throws -> Void
+    ) async rethrows {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await background() }
+            defer { group.cancelAll() }
+            try await body()
+        }
     }
 
     /// Ids of messages in the order in which they were recorded.
