@@ -70,7 +70,7 @@ struct BatchPlanner {
     /// - Parameter refused: updates (by webhook and index) that the database will not take; they are parked.
     func draft(
         _ entries: ArraySlice<DecodedEntry>, into batch: RecordBatch, refusing refused: Refusals,
-        using generator: inout some RandomNumberGenerator
+        using generator: inout IdentifierGenerator
     ) -> Draft {
         var draft = Draft(batch: batch)
         draft.batch.tableGeneration = resolver.table.generation
@@ -91,7 +91,7 @@ struct BatchPlanner {
     /// Some updates of a webhook, without the webhook itself.
     func add(
         _ entry: DecodedEntry, _ range: Range<Int>, refusing refused: Refusals, to draft: inout Draft,
-        using generator: inout some RandomNumberGenerator
+        using generator: inout IdentifierGenerator
     ) {
         for index in range {
             let place = Place(
@@ -127,7 +127,7 @@ struct BatchPlanner {
 
     func add(
         _ update: InboundEvent, at place: Place, to draft: inout Draft,
-        using generator: inout some RandomNumberGenerator
+        using generator: inout IdentifierGenerator
     ) {
         switch update {
         case .ignored, .echo, .history, .account, .preference, .receipt: draft.counts.ignored += 1
@@ -158,10 +158,10 @@ struct BatchPlanner {
 
     private func add(
         _ message: InboundMessage, at endpoint: Endpoint, _ position: JournalPosition, to draft: inout Draft,
-        using generator: inout some RandomNumberGenerator
+        using generator: inout IdentifierGenerator
     ) {
         var recorded = RecordedMessage(
-            id: .make(at: now, using: &generator), position: position, endpoint: endpoint, message: message,
+            id: generator.nextID(at: now), position: position, endpoint: endpoint, message: message,
             sentAt: clamped(message.sentAt), destination: .unclaimed)
         recorded.message.sender = message.senderAfterChanges
         let place = draft.batch.messages.count

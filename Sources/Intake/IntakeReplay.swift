@@ -119,7 +119,7 @@ extension BatchPlanner {
     /// Messages and statuses of stored webhooks, decided as of now. What else they hold happened in the journal's
     /// order, and is not done again: identity changes above all.
     func draft(
-        _ slice: ReplaySlice, into batch: RecordBatch, using generator: inout some RandomNumberGenerator
+        _ slice: ReplaySlice, into batch: RecordBatch, using generator: inout IdentifierGenerator
     ) -> Draft {
         var draft = Draft(batch: batch)
         var replay = ReplayedWebhooks(slice)
@@ -148,7 +148,7 @@ extension BatchPlanner {
 
     private func addAgain(
         _ update: InboundEvent, at place: Place, to draft: inout Draft,
-        using generator: inout some RandomNumberGenerator
+        using generator: inout IdentifierGenerator
     ) {
         switch update {
         case .message(var message):

@@ -32,6 +32,15 @@ public struct UniqueID: Hashable, Sendable {
         UniqueID(at: moment, random: (generator.next(), generator.next()))
     }
 
+    /// A version 7 id that comes so many after this one; into the next millisecond, if need be.
+    func successor(by step: UInt64) -> UniqueID {
+        let random = low & 0x3FFF_FFFF_FFFF_FFFF + (step & 0x3FFF_FFFF_FFFF_FFFF)
+        let upper = (high >> 16) << 12 | (high & 0x0FFF) + random >> 62
+        return UniqueID(
+            high: (upper >> 12) << 16 | 0x7000 | (upper & 0x0FFF),
+            low: 0x8000_0000_0000_0000 | (random & 0x3FFF_FFFF_FFFF_FFFF))
+    }
+
     /// Sixteen bytes in network order, as PostgreSQL's binary format has them.
     public var bytes: [UInt8] {
         var out = [UInt8]()

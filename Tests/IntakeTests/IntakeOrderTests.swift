@@ -17,6 +17,21 @@ struct IntakeOrderTests {
         #expect(world.reconciliations == [.begin])
     }
 
+    @Test("ids ascend in the journal's order, also between the steps of a webhook: threads are sorted by them")
+    func idsAscend() async {
+        let world = World()
+        for webhook in 0..<5 {
+            world.append(
+                .message("a\(webhook)"), .moved("b\(webhook)", from: .tenant, to: .stranger), .message("c\(webhook)"))
+            world.append(.message("d\(webhook)"), .message("e\(webhook)"))
+        }
+        await world.runToEnd()
+        let records = world.database.records
+        #expect(records.order.count == 25)
+        let byID = records.messages.values.sorted { $0.id < $1.id }.map(\.message.id)
+        #expect(byID == records.order)
+    }
+
     @Test("a batch ends where its bytes are enough")
     func bytes() async {
         var world = World()

@@ -1,5 +1,6 @@
-import Messaging
 import Testing
+
+@testable import Messaging
 
 @Suite struct UniqueIDTests {
     @Test("reads what it writes")
@@ -46,6 +47,31 @@ import Testing
         let id = UniqueID(at: Timestamp(seconds: 1), random: (random, random))
         #expect(id.high >> 12 & 0xF == 7)
         #expect(id.low >> 62 == 0b10)
+    }
+
+    @Test("those of one generator ascend, in one millisecond and when its clock is set back")
+    func ascends() {
+        var generator = IdentifierGenerator()
+        let moment = Timestamp(seconds: 1_700_000_000)
+        let moments =
+            Array(repeating: moment, count: 1000) + [moment.advanced(bySeconds: -5)]
+            + [moment.advanced(bySeconds: 5)]
+        let ids = moments.map { generator.nextID(at: $0) }
+        #expect(zip(ids, ids.dropFirst()).allSatisfy { $0 < $1 })
+        #expect(ids.allSatisfy { $0.high >> 12 & 0xF == 7 && $0.low >> 62 == 0b10 })
+        #expect(ids.dropLast().allSatisfy { $0.high >> 16 == 1_700_000_000_000 })
+        #expect(ids.last.map { $0.high >> 16 } == 1_700_000_005_000)
+    }
+
+    @Test(
+        "counts on beyond its random bits",
+        arguments: [
+            (UInt64(0x7000), UInt64(0x8000_0000_0000_0000), UInt64(0x7000), UInt64(0x8000_0000_0000_0001)),
+            (0x7000, 0xBFFF_FFFF_FFFF_FFFF, 0x7001, 0x8000_0000_0000_0000),
+            (0x7FFF, 0xBFFF_FFFF_FFFF_FFFF, 0x1_7000, 0x8000_0000_0000_0000),
+        ])
+    func countsOn(high: UInt64, low: UInt64, nextHigh: UInt64, nextLow: UInt64) {
+        #expect(UniqueID(high: high, low: low).successor(by: 1) == UniqueID(high: nextHigh, low: nextLow))
     }
 
     @Test("takes a moment before 1970 for 1970")

@@ -225,6 +225,25 @@ import Testing
             ) == "w2")
     }
 
+    @Test func forwardsOfABatchAreQueuedInItsOrder() async throws {
+        let world = try await RecorderWorld()
+        try await world.owner.execute("UPDATE gateway.settings SET value = 'true' WHERE key = 'forward_to_landlord'")
+        var generator = IdentifierGenerator()
+        let messages = (1...60).map { number in
+            var message = world.message("w\(number)", from: RecorderWorld.tess, RecorderWorld.toTess)
+            message.id = generator.nextID(at: RecorderWorld.clock)
+            return message
+        }
+        try await world.record(messages)
+        #expect(
+            try await world.value(
+                """
+                SELECT string_agg(m.wamid, ' ' ORDER BY o.id)
+                  FROM gateway.outbox o JOIN gateway.whatsapp_messages m ON m.id = o.message_id
+                """
+            ) == messages.map(\.message.id).joined(separator: " "))
+    }
+
     @Test func theMessageOfATypeNotUnderstoodKeepsItsBytes() async throws {
         let world = try await RecorderWorld()
         var message = world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess, body: nil)

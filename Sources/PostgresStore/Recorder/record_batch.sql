@@ -135,7 +135,8 @@ forward AS (
   INSERT INTO gateway.outbox (kind, idempotency_key, order_key, landlord_id, message_id, message_sent_at, payload)
     SELECT 'landlord_forward', 'fwd:' || id, gateway.order_key('landlord_forward', conversation_id), landlord_id, id,
            sent_at, jsonb_build_object('text', body)
-      FROM msg WHERE routing_status = 'delivered' AND (SELECT gateway.setting('forward_to_landlord')::boolean)),
+      FROM msg WHERE routing_status = 'delivered' AND (SELECT gateway.setting('forward_to_landlord')::boolean)
+     ORDER BY id),
 after AS MATERIALIZED (      -- the threads are written; not run where all senders were known and have theirs
   SELECT (a).renumbered, (a).is_news FROM (
     SELECT gateway.after_recording((SELECT array_agg(DISTINCT r.person_id) FROM resolved r),
