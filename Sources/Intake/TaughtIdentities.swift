@@ -15,6 +15,11 @@ struct TaughtIdentities {
     private let table: RoutingTable
     private var accounts: [Phone: AccountIdentity] = [:]
     private var phones: [AccountIdentity: Phone] = [:]
+    /// Numbers that an account of theirs was shown without: their holders may be others now.
+    private var left: Set<Phone> = []
+    /// Identities that messages showed, whoever's they are.
+    private var shownAccounts: Set<AccountIdentity> = []
+    private var shownPhones: Set<Phone> = []
 
     init(table: RoutingTable) { self.table = table }
 
@@ -27,11 +32,18 @@ struct TaughtIdentities {
         if !accounts.isEmpty {
             if let phone, let taught = accounts[phone], taught != account { return true }
             if let account, let taught = phones[account], taught != phone { return true }
+            if let phone, left.contains(phone), accounts[phone] == nil { return true }
         }
-        if let account, let phone, !table.knows(account, has: phone.key, at: endpoint) {
+        if let account, let phone, accounts[phone] != account, !table.knows(account, has: phone.key, at: endpoint) {
+            // What it teaches may make one person of two, of whom an earlier message shows one.
+            if shownPhones.contains(phone) || shownAccounts.contains(account) { return true }
             accounts[phone] = account
             phones[account] = phone
+            for key in table.phones(of: account) { left.insert(Phone(scope: endpoint.phoneScope, key: key)) }
+            left.remove(phone)
         }
+        if let account { shownAccounts.insert(account) }
+        if let phone { shownPhones.insert(phone) }
         return false
     }
 }

@@ -76,6 +76,9 @@ public final class RoutingTable: Sendable {
         return facts.links.contains { $0.personID == link.personID }
     }
 
+    /// The numbers an account's person is known to have or to have had.
+    public func phones(of account: AccountIdentity) -> [PhoneKey] { identities.links(of: account).map(\.key) }
+
     /// How many leases are filed under a key, of whatever standing.
     public func routeCount(of key: PhoneKey) -> Int {
         if !changedRoutes.isEmpty, let changed = changedRoutes[key] { return changed.count }

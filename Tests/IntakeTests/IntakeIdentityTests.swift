@@ -168,7 +168,7 @@ struct IntakeIdentityTests {
     func taught() {
         let table = makeTable()
         let teacher = text("m1", from: new, account: "US.1")
-        let others = [text("m2", from: old), text("m3", from: old, account: "US.9")]
+        let others = [text("m2", from: Person.stranger.rawValue), text("m3", from: old, account: "US.9")]
         for follower in [
             text("f", from: nil, account: "US.1"), text("f", from: new), text("f", from: old, account: "US.1"),
         ] {
@@ -184,17 +184,47 @@ struct IntakeIdentityTests {
         #expect(makeEntry(1, [teacher, teacher]).steps(table: table) == [.updates(0..<2)])
     }
 
-    @Test("what the table knows already needs no step of its own")
-    func knownAlready() {
+    /// A table that knows whose number this is.
+    private func table(_ account: String, has phone: UInt64) -> RoutingTable {
         var builder = RoutingTableBuilder()
         builder.add(.endpoints([.shared]))
         builder.add(
             .identities([
                 IdentityLink(
-                    kind: .businessScopedID, scope: "portfolio", value: "US.1", personID: uid(7),
-                    routeKey: PhoneKey(folding: new), movedAt: nil)
+                    kind: .businessScopedID, scope: "portfolio", value: account, personID: uid(7),
+                    routeKey: PhoneKey(folding: phone), movedAt: nil)
             ]))
-        let table = builder.finish(cursor: RouteCursor(snapshot: "", epoch: ""))
+        return builder.finish(cursor: RouteCursor(snapshot: "", epoch: ""))
+    }
+
+    @Test("whoever shows a number that its holder was shown without is decided by what that taught")
+    func numberLeft() {
+        let table = table("US.1", has: old)
+        let moved = text("m1", from: new, account: "US.1")
+        for (follower, isAlone) in [
+            (text("f", from: old), true), (text("f", from: old, account: "US.2"), true),
+            (text("f", from: Person.stranger.rawValue), false),
+        ] {
+            let entries = [[moved], [follower]].enumerated().map { makeEntry(Int64($0), $1) }
+            #expect(entries[...].countTogether(table: table) == (isAlone ? 1 : 2))
+            #expect(makeEntry(1, [moved, follower]).steps(table: table).count == (isAlone ? 2 : 1))
+        }
+    }
+
+    @Test("who may make one person of two is not recorded with a message of either", arguments: [true, false])
+    func oneOfTwo(isNumberFirst: Bool) {
+        let first = isNumberFirst ? text("m1", from: new) : text("m1", from: nil, account: "US.1")
+        let teacher = text("m2", from: new, account: "US.1")
+        let entries = [[first], [first], [teacher], [teacher]].enumerated().map { makeEntry(Int64($0), $1) }
+        #expect(entries[...].countTogether(table: makeTable()) == 2)
+        #expect(entries[2...].countTogether(table: makeTable()) == 2)
+        #expect(makeEntry(1, [first, first, teacher]).steps(table: makeTable()) == [.updates(0..<2), .updates(2..<3)])
+        #expect(entries[...].countTogether(table: table("US.1", has: new)) == 4)
+    }
+
+    @Test("what the table knows already needs no step of its own")
+    func knownAlready() {
+        let table = table("US.1", has: new)
         let entry = makeEntry(1, [text("m1", from: new, account: "US.1"), text("m2", from: nil, account: "US.1")])
         #expect(entry.steps(table: table) == [.updates(0..<2)])
         #expect([entry, entry][...].countTogether(table: table) == 2)
