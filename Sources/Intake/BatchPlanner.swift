@@ -170,13 +170,13 @@ struct BatchPlanner {
             draft.pending.append(.init(message: place, pending: unknown, needsRoutes: true))
         } else {
             switch resolver.firstPass(recorded.message, at: endpoint) {
-            case .decided(.unclaimed):
-                // Nobody is a stranger by the table alone: it may not know yet.
+            case .decided(.unclaimed), .decided(.held):
+                // Nobody is a stranger, or between two landlords, by the table alone: it may not know yet.
                 draft.pending.append(.init(message: place, pending: unknown, needsRoutes: true))
             case .decided(let decision): recorded.destination = .init(decision)
             case .needsThreads(let pending):
-                let isUnknown = pending.candidates.counting.isEmpty
-                draft.pending.append(.init(message: place, pending: pending, needsRoutes: isUnknown))
+                let isSettled = pending.candidates.only != nil
+                draft.pending.append(.init(message: place, pending: pending, needsRoutes: !isSettled))
             }
         }
         draft.batch.messages.append(recorded)

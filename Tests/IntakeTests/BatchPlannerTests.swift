@@ -20,9 +20,12 @@ import Testing
     }
 
     /// Where a message goes once its sender's threads are known.
-    private func destination(of update: Update, threads: [ThreadReference] = []) -> RecordedMessage.Destination {
+    private func destination(
+        of update: Update, threads: [ThreadReference] = [], leases: [Route] = standardLeases
+    ) -> RecordedMessage.Destination {
         var draft = draft([[update]])
-        planner.settle(&draft, threads: draft.questions.map { _ in threads })
+        let routes = draft.routeQuestions.map { question in leases.filter { $0.key == question.phone } }
+        planner.settle(&draft, threads: draft.questions.map { _ in threads }, routes: routes)
         return draft.batch.messages[0].destination
     }
 
@@ -36,6 +39,21 @@ import Testing
         case (.formerTenant, .thread(let thread, rung: .onlyThread)): #expect(thread.landlordID == uid(1))
         case (.stranger, .unclaimed): break
         case (_, let other): Issue.record("\(person) → \(other)")
+        }
+    }
+
+    @Test(
+        "nobody is between two landlords by the table alone", arguments: [nil, "q"] as [String?],
+        [[standardLeases[1]], Array(standardLeases[1...2]), []])
+    func heldByTheTable(quoting: String?, leases: [Route]) {
+        let update = Update.message("m1", from: .tenantOfTwo, quoting: quoting)
+        #expect(draft([[update]]).routeQuestions.map(\.phone) == [Person.tenantOfTwo.key])
+        switch destination(of: update, leases: leases) {
+        case .lease(let candidate, rung: .onlyCandidate):
+            #expect(leases == [standardLeases[1]] && candidate.landlordID == uid(1))
+        case .held(let candidates): #expect(leases.count == 2 && candidates.map(\.landlordID) == [uid(1), uid(2)])
+        case .unclaimed: #expect(leases.isEmpty)
+        case let other: Issue.record("→ \(other)")
         }
     }
 

@@ -30,7 +30,9 @@ struct World: Sendable {
         refusal: @escaping @Sendable (RecordBatch) -> String? = { _ in nil },
         chaos: @escaping @Sendable (Call) -> IntakeDatabase.Fault? = { _ in nil },
         journalChaos: @escaping @Sendable (Call) -> Bool = { _ in false },
-        routes: @escaping @Sendable (ThreadQuestion, IntakeRecords) -> [Route] = { $1.routes(of: $0) }
+        routes: @escaping @Sendable (ThreadQuestion, IntakeRecords) -> [Route] = { question, records in
+            (records.leases ?? standardLeases).filter { $0.key == question.phone }
+        }
     ) {
         limits.batchEntriesMax = 10
         journal = IntakeJournal(
