@@ -26,12 +26,24 @@ final class Load: Sendable {
     private let state = Mutex(Ledger())
     private let isStopped = Atomic(false)
     private let connections: Int
-    private let seed: UInt64
+    private let pause: Duration
+    private let makeScript: @Sendable (_ worker: Int) -> any WebhookScript
 
-    init(port: Int, connections: Int = 4, seed: UInt64) {
+    convenience init(port: Int, connections: Int = 4, seed: UInt64) {
+        self.init(port: port, connections: connections) { Script(worker: $0, workers: connections, seed: seed) }
+    }
+
+    /// - Parameters:
+    ///   - pause: between two webhooks of a connection.
+    ///   - script: what each connection posts, by its number.
+    init(
+        port: Int, connections: Int, pause: Duration = .zero,
+        script: @escaping @Sendable (_ worker: Int) -> any WebhookScript
+    ) {
         self.port = port
         self.connections = connections
-        self.seed = seed
+        self.pause = pause
+        makeScript = script
     }
 
     var ledger: Ledger { state.withLock { $0 } }
@@ -65,7 +77,7 @@ final class Load: Sendable {
     // MARK: One connection
 
     private func work(_ index: Int) async {
-        var script = Script(worker: index, workers: connections, seed: seed)
+        var script = makeScript(index)
         var connection: WebhookConnection?
         while !isStopped.load(ordering: .relaxed), !Task.isCancelled {
             let webhook = script.next()
@@ -76,6 +88,7 @@ final class Load: Sendable {
                 // A gateway that is down stays down when the load ends, too.
                 if !isSettled, isStopped.load(ordering: .relaxed) { return }
             }
+            if pause > .zero { try? await Task.sleep(for: pause) }
         }
         await connection?.close()
     }
@@ -113,7 +126,12 @@ final class Load: Sendable {
 }
 
 /// The webhooks of one connection, one after the other. It has senders of its own, so that each sender's order is known.
-struct Script {
+protocol WebhookScript {
+    mutating func next() -> Script.Webhook
+}
+
+/// Texts and statuses of people who stay who they are.
+struct Script: WebhookScript {
     struct Webhook: Sendable {
         let body: [UInt8]
         /// Of the messages in it; none for a status.

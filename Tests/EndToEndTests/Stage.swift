@@ -45,7 +45,8 @@ final class Stage: Sendable {
         guard mkdtemp(&template) != nil else { throw GatewayProcess.SpawnError(description: "mkdtemp: \(errno)") }
         let directory = String(decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
         self.directory = directory
-        (ingressPort, apiPort, operationsPort) = (Self.freePort(), Self.freePort(), Self.freePort())
+        let ports = Self.freePorts()
+        (ingressPort, apiPort, operationsPort) = (ports[0], ports[1], ports[2])
         let chosen: TemporaryCluster
         if let cluster { chosen = cluster } else { chosen = try await .shared() }
         self.cluster = chosen
@@ -80,6 +81,13 @@ final class Stage: Sendable {
         """
 
     static var now: Timestamp { Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000)) }
+
+    /// Three of them, each another.
+    private static func freePorts() -> [Int] {
+        var ports: Set<Int> = []
+        while ports.count < 3 { ports.insert(freePort()) }
+        return Array(ports)
+    }
 
     /// One outside the range the kernel takes ports for outgoing connections from, so that it stays free between two
     /// lives of a gateway.
