@@ -18,11 +18,7 @@ struct ChangedRoutes {
     init?(_ connection: PostgresConnection, since cursor: RouteCursor) async throws(PostgresError) {
         let rows: PostgresRows
         do {
-            rows = try await connection.query(
-                """
-                SELECT kind::text, phone_key, landlord_id, id_kind, id_scope, id_value
-                  FROM gateway.route_changes_since($1::text::pg_snapshot) LIMIT $2
-                """, [.text(cursor.snapshot), .int64(Self.keysMax + 1)])
+            rows = try await connection.query(RouteRows.changes, [.text(cursor.snapshot), .int64(Self.keysMax + 1)])
         } catch  where error.sqlState == "ZR001" {
             return nil
         }
@@ -60,12 +56,7 @@ struct ChangedRoutes {
 
     private func readRoutes(_ connection: PostgresConnection, into delta: inout RouteDelta) async throws(PostgresError)
     {
-        let rows = try await connection.query(
-            """
-            SELECT d.key, r.lease_id IS NOT NULL, r.* FROM unnest($1::bigint[]) d(key) LEFT JOIN LATERAL (
-              \(RouteRows.routes) WHERE phone_key = d.key) r ON true
-            """, [phones.value])
-        for row in rows {
+        for row in try await connection.query(RouteRows.changedRoutes, [phones.value]) {
             let key = PhoneKey(folded: UInt64(clamping: try row.int64(0)))
             delta.routes[key, default: []] += try row.bool(1) ? [try RouteRows.route(row, from: 2)] : []
         }
@@ -74,12 +65,7 @@ struct ChangedRoutes {
     private func readLandlords(
         _ connection: PostgresConnection, into delta: inout RouteDelta
     ) async throws(PostgresError) {
-        let rows = try await connection.query(
-            """
-            SELECT d.id, l.landlord_id IS NOT NULL, l.* FROM unnest($1::uuid[]) d(id) LEFT JOIN LATERAL (
-              \(RouteRows.landlords) WHERE landlord_id = d.id) l ON true
-            """, [landlords.value])
-        for row in rows {
+        for row in try await connection.query(RouteRows.changedLandlords, [landlords.value]) {
             delta.landlords[try row.id(0)] = .some(try row.bool(1) ? try RouteRows.landlord(row, from: 2) : nil)
         }
     }
@@ -88,11 +74,7 @@ struct ChangedRoutes {
         _ connection: PostgresConnection, into delta: inout RouteDelta
     ) async throws(PostgresError) {
         let rows = try await connection.query(
-            """
-            SELECT d.kind, d.scope, d.value, f.person_id IS NOT NULL, f.*
-              FROM unnest($1::text[], $2::text[], $3::text[]) d(kind, scope, value) LEFT JOIN LATERAL (
-              \(RouteRows.identities) WHERE kind = d.kind AND scope = d.scope AND value = d.value) f ON true
-            """, [identityKinds.value, identityScopes.value, identityValues.value])
+            RouteRows.changedIdentities, [identityKinds.value, identityScopes.value, identityValues.value])
         for row in rows {
             guard let kind = IdentityKind(rawValue: try row.text(0)) else { continue }
             let identity = AccountIdentity(kind: kind, scope: try row.text(1), value: try row.text(2))

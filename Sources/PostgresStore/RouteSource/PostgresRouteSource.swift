@@ -37,7 +37,8 @@ package final class PostgresRouteSource: RouteSource {
 
     package func changes(since cursor: RouteCursor) async throws -> RouteDelta? {
         try await withPicture { connection in
-            let (now, settings) = try await Self.moment(connection)
+            // A plan made while the tables were small must not read them whole once they are large.
+            let (now, settings) = try await Self.moment(connection, isByIndex: true)
             guard now.epoch == cursor.epoch, let changed = try await ChangedRoutes(connection, since: cursor) else {
                 return nil
             }
@@ -70,14 +71,18 @@ package final class PostgresRouteSource: RouteSource {
     ///
     /// A snapshot means something only in the cluster, database and timeline it was taken in (`cluster_epoch`), and only
     /// while the server runs: copies of a data directory bring everything back but the moment they were started.
+    /// - Parameter isByIndex: whether the rest of the transaction is to look everything up by probing indexes, none of
+    ///   which is read whole either.
     private static func moment(
-        _ connection: PostgresConnection
+        _ connection: PostgresConnection, isByIndex: Bool = false
     ) async throws(PostgresError) -> (RouteCursor, RouteSettings) {
         let row = try await connection.query(
             """
             SELECT pg_current_snapshot()::text, gateway.cluster_epoch() || '.' || extract(epoch FROM pg_postmaster_start_time()),
-                   gateway.setting('lease_grace_days')::integer, gateway.setting('conversation_outlives_lease')::boolean
-            """
+                   gateway.setting('lease_grace_days')::integer, gateway.setting('conversation_outlives_lease')::boolean,
+                   CASE WHEN $1::boolean THEN
+                     set_config('enable_seqscan', 'off', true) || set_config('enable_bitmapscan', 'off', true) END
+            """, [.bool(isByIndex)]
         ).one()
         return (
             RouteCursor(snapshot: try row.text(0), epoch: try row.text(1)),

@@ -16,6 +16,37 @@ enum RouteRows {
     static let identities = "SELECT kind, scope, value, person_id, route_key, moved_at FROM gateway.identity_feed"
     static let endpoints = "SELECT id, kind, provider_id, owner_id, phone_scope, id_scope FROM gateway.endpoints"
 
+    /// The keys that changed.
+    static let changes = PostgresStatement(
+        name: "route_changes",
+        sql: """
+            SELECT kind::text, phone_key, landlord_id, id_kind, id_scope, id_value
+              FROM gateway.route_changes_since($1::text::pg_snapshot) LIMIT $2::bigint
+            """)
+
+    // What some keys hold now: an index probe a key, never a join, for what changed is little beside what is there.
+    // OFFSET keeps the planner from making a join of it.
+
+    static let changedRoutes = PostgresStatement(
+        name: "changed_routes",
+        sql: """
+            SELECT d.key, r.lease_id IS NOT NULL, r.* FROM unnest($1::bigint[]) d(key) LEFT JOIN LATERAL (
+              \(routes) WHERE phone_key = d.key OFFSET 0) r ON true
+            """)
+    static let changedLandlords = PostgresStatement(
+        name: "changed_landlords",
+        sql: """
+            SELECT d.id, l.landlord_id IS NOT NULL, l.* FROM unnest($1::uuid[]) d(id) LEFT JOIN LATERAL (
+              \(landlords) WHERE landlord_id = d.id OFFSET 0) l ON true
+            """)
+    static let changedIdentities = PostgresStatement(
+        name: "changed_identities",
+        sql: """
+            SELECT d.kind, d.scope, d.value, f.person_id IS NOT NULL, f.*
+              FROM unnest($1::text[], $2::text[], $3::text[]) d(kind, scope, value) LEFT JOIN LATERAL (
+              \(identities) WHERE kind = d.kind AND scope = d.scope AND value = d.value OFFSET 0) f ON true
+            """)
+
     @Sendable
     static func route(_ row: PostgresCopyRow) throws(PostgresError) -> Route {
         Route(
