@@ -176,14 +176,19 @@ import Testing
             Issue.record("not stale")
             return
         }
-        // learnt after the move: the new row is meant for the number's present holder
-        #expect(stale.map(\.routes.count) == [1, 0])
-        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = now() - interval '1 day'")
-        guard case .staleRoutes(let older) = try await world.recorder.record(batch) else {
+        // the number is from before the move, whoever owns the house since
+        #expect(stale.map(\.routes.count) == [0, 1])
+        try await world.owner.execute(
+            """
+            UPDATE public.tenants SET phone = NULL WHERE name = 'Tess';
+            UPDATE public.tenants SET phone = '+44 7911 123456' WHERE name = 'Tess'
+            """)
+        guard case .staleRoutes(let anew) = try await world.recorder.record(batch) else {
             Issue.record("not stale")
             return
         }
-        #expect(older.map(\.routes.count) == [0, 1])
+        // written down after the move: meant for the number's present holder
+        #expect(anew.map(\.routes.count) == [1, 0])
     }
 
     @Test func aThreadThatIsAnotherLandlordsIsStale() async throws {

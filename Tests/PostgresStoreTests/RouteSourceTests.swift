@@ -106,6 +106,30 @@ import Testing
         #expect(delta.identities[new]?.map(\.routeKey) == [Self.tessKey])
     }
 
+    /// Another gateway was told the portfolio of a number, in its configuration.
+    @Test("account ids that count in a wider scope from now on are changes, under both")
+    func widerScope() async throws {
+        let world = try await RecorderWorld()
+        try await world.owner.execute(
+            "SELECT gateway.ensure_endpoint('cloud', 'PN9', 'W9', NULL, 447700900009, 'Nine')")
+        let row = try await world.owner.query("SELECT id FROM gateway.endpoints WHERE provider_id = 'PN9'").one()
+        var message = world.message("w1", from: RecorderWorld.tess, account: "US.tess", RecorderWorld.toTess)
+        message.endpoint = Endpoint(
+            id: try row.id(0), reference: EndpointReference(kind: .cloud, providerID: "PN9"), ownerID: nil,
+            phoneScope: "", accountIDScope: "W9")
+        try await world.record([message])
+        let source = PostgresRouteSource(world.configuration)
+        let cursor = try await Self.load(source).cursor
+        try await world.owner.execute("SELECT gateway.ensure_endpoint('cloud', 'PN9', 'W9', 'PF9')")
+        let delta = try #require(await source.changes(since: cursor))
+        func account(_ scope: String) -> AccountIdentity {
+            AccountIdentity(kind: .businessScopedID, scope: scope, value: "US.tess")
+        }
+        #expect(delta.endpoints?.first { $0.id == message.endpoint.id }?.accountIDScope == "PF9")
+        #expect(delta.identities[account("W9")] == [])
+        #expect(delta.identities[account("PF9")]?.map(\.routeKey) == [Self.tessKey])
+    }
+
     @Test("a transaction that was open during the load is not missed when it commits afterwards")
     func openTransaction() async throws {
         let world = try await RecorderWorld()

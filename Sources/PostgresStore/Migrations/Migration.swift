@@ -28,6 +28,7 @@ package struct Migration: Sendable, Hashable {
         Migration(12, "route-feed", PackageResources._012_route_feed_sql),
         Migration(13, "healing", PackageResources._013_healing_sql),
         Migration(14, "forwarding", PackageResources._014_forwarding_sql),
+        Migration(15, "tenures", PackageResources._015_tenures_sql),
     ]
 
     private init(_ number: Int32, _ name: String, _ bytes: [UInt8]) {

@@ -9,7 +9,10 @@ package struct Upkeep: Sendable {
 
     package func run() async throws(PostgresError) {
         try await pool.withConnection { connection async throws(PostgresError) in
-            for step in ["ensure_partitions", "apply_retention", "prune_people", "refresh_tenant_landlord_routing"] {
+            for step in [
+                "ensure_partitions", "apply_retention", "prune_people", "prune_tenures",
+                "refresh_tenant_landlord_routing",
+            ] {
                 try await connection.execute("SELECT gateway.\(step)()", timeout: .seconds(1800))
             }
         }

@@ -17,7 +17,8 @@ struct LeaseHistory {
 
     struct Version {
         var since: Int
-        /// When the row was written so: what was written after somebody left a number is about its next holder.
+        /// When the tenant was filed under the number: what was written after somebody left a number is about its
+        /// next holder.
         var learnt: Moment
         /// `nil`: gone.
         var row: Row?
@@ -26,6 +27,8 @@ struct LeaseHistory {
     private struct Tenant {
         var landlord: RowID
         var number: Number
+        /// When the number was written.
+        var since: Moment
     }
 
     private(set) var enabled: [RowID: Bool] = [:]
@@ -55,8 +58,9 @@ struct LeaseHistory {
             if exists(owner), properties[id] != nil { properties[id] = owner }
             touched = onProperty[id] ?? []
         case .tenant(let id, let landlord, let number, _):
-            if exists(landlord) { tenants[id] = Tenant(landlord: landlord, number: number) }
+            if exists(landlord) { tenants[id] = Tenant(landlord: landlord, number: number, since: at) }
         case .tenantNumber(let id, let number, _):
+            if tenants[id]?.number != number { tenants[id]?.since = at }
             tenants[id]?.number = number
             touched = ofTenant[id] ?? []
         case .tenantGone(let id):
@@ -91,7 +95,8 @@ struct LeaseHistory {
                 from: lease.from, until: lease.until, isActive: lease.isActive)
         }
         guard row != versions[id]?.last?.row else { return }
-        versions[id, default: []].append(Version(since: tick, learnt: at, row: row))
+        let learnt = leases[id].flatMap { tenants[$0.tenant]?.since } ?? at
+        versions[id, default: []].append(Version(since: tick, learnt: learnt, row: row))
         if let row { filed[row.number, default: []].insert(id) }
     }
 

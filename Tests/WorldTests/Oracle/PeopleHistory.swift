@@ -191,24 +191,53 @@ struct PeopleHistory {
         }
         // Somebody first seen under the old value after the event is its next holder.
         let holding = live(old).flatMap { holdings[$0].firstSeen <= at ? $0 : nil }
-        let mover = holding.map { root(holdings[$0].person) } ?? found ?? makePerson()
+        // Notices come in any order: whoever left the new one since, and was not seen under it before, is the mover.
+        let further = (byIdentity[new] ?? [])
+            .filter { holdings[$0].parting == .changed && holdings[$0].firstSeen >= at && !cameByNotice($0, but: old) }
+            .map { holdings[$0] }
+            .min { ($0.leftBetween?.upperBound ?? .max) < ($1.leftBetween?.upperBound ?? .max) }
+            .map { root($0.person) }
+        if let further, let holding, root(holdings[holding].person) == further { return }
+        let mover = holding.map { root(holdings[$0].person) } ?? further ?? found ?? makePerson()
         if holding != nil {
             part(old, .changed, tick: tick, between: at...at)
         } else {
             hold(old, mover, tick: tick, at: at, leftAt: at)
         }
+        if let further {
+            if further != mover { join(further, mover, tick: tick) }
+            return
+        }
         guard let found, found != mover else {
             if found == nil { hold(new, mover, tick: tick, at: at) }
             return
         }
-        let ours = Set(threads(of: mover).map(\.key))
-        if threads(of: found).allSatisfy({ $0.key.tenant != nil && ours.contains($0.key) }) {
-            absorb(found, into: mover, tick: tick)
-        } else {
-            conflicts.insert([min(found, mover), max(found, mover)])
+        if !join(found, mover, tick: tick) {
             part(new, .repointed, tick: tick, between: nil)
             hold(new, mover, tick: tick, at: at)
         }
+    }
+
+    /// Whether a holding began as its person left another identity, as a notice told.
+    private func cameByNotice(_ index: Int, but old: Identity) -> Bool {
+        let came = holdings[index]
+        return holdings[..<index].contains {
+            $0.identity != old && $0.identity.realm == came.identity.realm
+                && $0.identity.value.isNumber == came.identity.value.isNumber && $0.parting == .changed
+                && $0.leftBetween == came.firstSeen...came.firstSeen && root($0.person) == root(came.person)
+        }
+    }
+
+    /// Makes one person of two where nothing is mixed by it, and else a conflict.
+    @discardableResult
+    private mutating func join(_ other: Person, _ mover: Person, tick: Int) -> Bool {
+        let ours = Set(threads(of: mover).map(\.key))
+        guard threads(of: other).allSatisfy({ $0.key.tenant != nil && ours.contains($0.key) }) else {
+            conflicts.insert([min(other, mover), max(other, mover)])
+            return false
+        }
+        absorb(other, into: mover, tick: tick)
+        return true
     }
 
     // MARK: Writing down
