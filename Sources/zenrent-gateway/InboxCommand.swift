@@ -155,7 +155,8 @@ struct InboxConflicts: InboxList {
 
     static func text(_ conflict: InboxAdministration.Conflict) -> String {
         let people = [conflict.personA, conflict.personB].map { person in
-            "    \(person.id): \(person.threads) threads, known by \(person.knownBy.joined(separator: ", "))"
+            "    \(person.id): known by \((person.phones + ["\(person.accounts) account ids"]).joined(separator: ", ")); "
+                + (person.landlords.isEmpty ? "no threads" : "threads with \(person.landlords.joined(separator: ", "))")
         }
         return (["\(conflict.id)  \(conflict.createdAt)  \(conflict.reason)  (seen \(conflict.times) times)"] + people)
             .joined(separator: "\n")

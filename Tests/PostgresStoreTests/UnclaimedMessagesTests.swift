@@ -201,6 +201,62 @@ import Testing
         #expect(try await world.value("SELECT landlord_id FROM gateway.whatsapp_messages") == "\(RecorderWorld.bob)")
     }
 
+    /// The lease was written down for whoever had the number then; the notice that they left it comes in between.
+    @Test("go by a lease only while it reaches their sender in the database")
+    func reach() async throws {
+        let world = try await RecorderWorld()
+        try await world.rent(Self.nina, from: RecorderWorld.ann)
+        try await world.record([
+            world.message("u1", from: Self.nina, .unclaimed, at: RecorderWorld.present.advanced(bySeconds: 5))
+        ])
+        let waiting = PostgresWaitingMessages(RecorderSession(world.configuration))
+        let person = try #require(try await waiting.unclaimedPeople(after: nil, limit: 9).first)
+        let sender = try #require(try await waiting.senders(among: [person]).first)
+        let destination = RecordedMessage.Destination.lease(
+            Candidate(try #require(sender.routes.first)), rung: .onlyCandidate)
+        try await world.owner.execute(
+            "SELECT gateway.change_identity('phone', '', '\(Self.nina)', '447911222222', now())")
+        #expect(try await waiting.claim(sender, for: destination, tableGeneration: 1) == nil)
+        #expect(try await world.status(of: "u1") == "unknown_sender")
+        #expect(try await world.heal().isEmpty)
+        // the landlord writes it down again, for who has the number now
+        try await world.rent(Self.nina, from: RecorderWorld.bob)
+        #expect(try await world.heal() == .init(claimed: 1))
+        #expect(try await world.value("SELECT landlord_id FROM gateway.whatsapp_messages") == "\(RecorderWorld.bob)")
+    }
+
+    /// Somebody else's transaction undoes the claim, twice.
+    @Test("are claimed by the next attempt where another transaction undid the first", arguments: ["40001", "40P01"])
+    func contention(_ sqlState: String) async throws {
+        let world = try await RecorderWorld()
+        try await write(world, "u1")
+        try await world.rent(Self.nina, from: RecorderWorld.ann)
+        try await world.owner.execute(
+            """
+            CREATE SEQUENCE gateway.attempts; GRANT USAGE ON SEQUENCE gateway.attempts TO PUBLIC;
+            CREATE FUNCTION gateway.undo() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+              IF nextval('gateway.attempts') <= 2 THEN RAISE EXCEPTION 'undone' USING ERRCODE = '\(sqlState)'; END IF;
+              RETURN NULL;
+            END $$;
+            CREATE TRIGGER undo AFTER INSERT ON gateway.whatsapp_conversations
+              FOR EACH ROW EXECUTE FUNCTION gateway.undo();
+            """)
+        #expect(try await world.heal() == .init(claimed: 1))
+        #expect(try await world.value("SELECT last_value FROM gateway.attempts") == "3")
+        // not for ever
+        try await world.owner.execute(
+            "ALTER SEQUENCE gateway.attempts RESTART; ALTER SEQUENCE gateway.attempts MINVALUE -90 RESTART -90")
+        try await world.record([world.message("u2", from: Self.nina + 1, .unclaimed)])
+        try await world.rent(Self.nina + 1, from: RecorderWorld.ann)
+        let error = await #expect(throws: RecorderError.self) { _ = try await world.heal() }
+        guard case .unavailable = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(try await world.value("SELECT last_value FROM gateway.attempts") == "-86")
+    }
+
     @Test("are claimed once by gateways that look at the same time")
     func race() async throws {
         let world = try await RecorderWorld()

@@ -47,8 +47,11 @@ package struct InboxAdministration: Sendable {
         package struct Person: Encodable, Hashable, Sendable {
             package let id: String
             /// Masked.
-            package let knownBy: [String]
-            package let threads: Int
+            package let phones: [String]
+            /// How many account ids.
+            package let accounts: Int
+            /// The names of those they have threads with.
+            package let landlords: [String]
         }
 
         package let id: String
@@ -131,8 +134,8 @@ package struct InboxAdministration: Sendable {
     }
 
     private static func person(_ person: PostgresInbox.Conflict.Person) -> Conflict.Person {
-        let known = person.phones.map(\.masked) + person.accounts.map { "\($0.kind) …\($0.value.suffix(4))" }
-        return Conflict.Person(id: "\(person.id)", knownBy: known, threads: person.threads)
+        Conflict.Person(
+            id: "\(person.id)", phones: person.phones, accounts: person.accounts, landlords: person.landlords)
     }
 
     /// Settles a conflict for good, with an audit line.

@@ -42,10 +42,12 @@ package struct PostgresWaitingMessages: WaitingMessages {
 
     package func release(thread: UniqueID, limit: Int) async throws(RecorderError) -> Int {
         try await RecorderError.mapping { () async throws(PostgresError) in
-            Int(
-                try await session.open().query(
-                    Self.release, [.id(thread), .int32(Int32(clamping: limit))]
-                ).one().int32(0))
+            try await Contention.repeating { () async throws(PostgresError) in
+                Int(
+                    try await session.open().query(
+                        Self.release, [.id(thread), .int32(Int32(clamping: limit))]
+                    ).one().int32(0))
+            }
         }
     }
 
@@ -88,7 +90,9 @@ package struct PostgresWaitingMessages: WaitingMessages {
             .id(thread?.conversationID), .text(destination.metadata(generation: tableGeneration)),
         ]
         return try await RecorderError.mapping { () async throws(PostgresError) in
-            try await session.open().query(Self.claim, values).one().nullableInt32(0).map(Int.init)
+            try await Contention.repeating { () async throws(PostgresError) in
+                try await session.open().query(Self.claim, values).one().nullableInt32(0).map(Int.init)
+            }
         }
     }
 }

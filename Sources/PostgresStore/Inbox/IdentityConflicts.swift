@@ -6,11 +6,12 @@ extension PostgresInbox {
     package struct Conflict: Sendable {
         package struct Person: Sendable {
             package let id: UniqueID
-            /// Numbers they have now.
-            package let phones: [PhoneNumber]
-            /// Account ids they have now.
-            package let accounts: [(kind: String, value: String)]
-            package let threads: Int
+            /// Numbers they have now, masked.
+            package let phones: [String]
+            /// How many account ids they have now.
+            package let accounts: Int
+            /// The names of the landlords they have threads with.
+            package let landlords: [String]
         }
 
         package let id: UniqueID
@@ -24,10 +25,17 @@ extension PostgresInbox {
 
     /// Those that are open, newest first.
     package func conflicts(limit: Int) async throws(PostgresError) -> [Conflict] {
-        try await connection.query(Self.conflicts, [.int32(Int32(clamping: limit))]).map { row throws(PostgresError) in
+        try await connection.query(
+            """
+            SELECT id, reason, times, created_at,
+                   person_a, array_to_string(phones_a, chr(31)), accounts_a, array_to_string(landlords_a, chr(31)),
+                   person_b, array_to_string(phones_b, chr(31)), accounts_b, array_to_string(landlords_b, chr(31))
+              FROM gateway.open_conflicts($1::integer)
+            """, [.int32(Int32(clamping: limit))]
+        ).map { row throws(PostgresError) in
             Conflict(
                 id: try row.id(0), reason: try row.text(1), times: Int(try row.int32(2)), createdAt: try row.time(3),
-                personA: try Self.person(row, from: 4), personB: try Self.person(row, from: 7))
+                personA: try Self.person(row, from: 4), personB: try Self.person(row, from: 8))
         }
     }
 
@@ -35,41 +43,17 @@ extension PostgresInbox {
     package func close(
         conflict: UniqueID, merging isMerge: Bool, actor: String
     ) async throws(PostgresError) {
-        _ = try await connection.query(
-            "SELECT gateway.inbox_close_conflict($1::uuid, $2::boolean, $3::text)::text",
-            [.id(conflict), .bool(isMerge), .text(actor)])
+        _ = try await Contention.repeating { () async throws(PostgresError) in
+            try await connection.query(
+                "SELECT gateway.inbox_close_conflict($1::uuid, $2::boolean, $3::text)::text",
+                [.id(conflict), .bool(isMerge), .text(actor)])
+        }
     }
 
-    /// Identities come as `kind:value`, separated by line feeds.
     private static func person(_ row: PostgresRow, from column: Int) throws(PostgresError) -> Conflict.Person {
-        var phones: [PhoneNumber] = []
-        var accounts: [(kind: String, value: String)] = []
-        for line in try row.nullableText(column + 1)?.split(separator: "\n") ?? [] {
-            guard let colon = line.firstIndex(of: ":") else { continue }
-            let (kind, value) = (line[..<colon], line[line.index(after: colon)...])
-            if kind == "phone", let phone = UInt64(value).flatMap({ PhoneNumber(digits: $0) }) {
-                phones.append(phone)
-            } else {
-                accounts.append((String(kind), String(value)))
-            }
-        }
+        func list(_ text: String) -> [String] { text.split(separator: "\u{1F}").map(String.init) }
         return Conflict.Person(
-            id: try row.id(column), phones: phones, accounts: accounts, threads: Int(try row.int64(column + 2)))
+            id: try row.id(column), phones: list(try row.text(column + 1)), accounts: Int(try row.int32(column + 2)),
+            landlords: list(try row.text(column + 3)))
     }
-
-    private static let conflicts: String = {
-        func person(_ name: String) -> String {
-            """
-            c.\(name), (SELECT string_agg(i.kind || ':' || i.value, E'\\n' ORDER BY i.kind, i.id) FROM gateway.identities i
-                          WHERE i.person_id = c.\(name) AND i.retired_at IS NULL AND i.kind <> 'username'),
-                   (SELECT count(*) FROM gateway.whatsapp_conversations w WHERE w.person_id = c.\(name))
-            """
-        }
-        return """
-            SELECT c.id, c.reason, c.times, c.created_at, \(person("person_a")),
-                   \(person("person_b"))
-              FROM gateway.identity_conflicts c WHERE c.status = 'open'
-             ORDER BY c.created_at DESC, c.id DESC LIMIT $1::integer
-            """
-    }()
 }

@@ -68,11 +68,13 @@ package struct PostgresInbox: Sendable {
     package func assign(
         message: UniqueID, landlord: UniqueID, tenant: UniqueID?, actor: String
     ) async throws(PostgresError) -> Int {
-        Int(
-            try await connection.query(
-                "SELECT gateway.inbox_assign($1::uuid, $2::uuid, $3::uuid, $4::text)",
-                [.id(message), .id(landlord), .id(tenant), .text(actor)]
-            ).one().int32(0))
+        try await Contention.repeating { () async throws(PostgresError) in
+            Int(
+                try await connection.query(
+                    "SELECT gateway.inbox_assign($1::uuid, $2::uuid, $3::uuid, $4::text)",
+                    [.id(message), .id(landlord), .id(tenant), .text(actor)]
+                ).one().int32(0))
+        }
     }
 
     /// Asks the running gateway to try parked updates again.
