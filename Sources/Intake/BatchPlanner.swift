@@ -146,7 +146,9 @@ struct BatchPlanner {
                 return parkUnknown(status.endpoint, place, in: &draft)
             }
             draft.counts.status += 1
-            draft.batch.statuses.append(RecordedStatus(endpointID: endpoint.id, status: bounded(status)))
+            draft.batch.statuses.append(
+                RecordedStatus(
+                    endpointID: endpoint.id, status: bounded(status), recipient: recipient(of: status, at: endpoint)))
         case .message(let message) where !message.endpoint.kind.isRouted: draft.counts.ignored += 1
         case .message(let message):
             guard let endpoint = resolver.table.endpoint(message.endpoint) else {
@@ -244,6 +246,14 @@ struct BatchPlanner {
             status.correlation = nil
         }
         return status
+    }
+
+    /// Whom a status speaks of, where it shows more of them than the table knows.
+    private func recipient(of status: StatusUpdate, at endpoint: Endpoint) -> RecordedStatus.Recipient? {
+        guard let recipient = status.recipient, let account = recipient.account(at: endpoint),
+            let phone = recipient.phone, !resolver.table.knows(account, has: phone.key, at: endpoint)
+        else { return nil }
+        return .init(phone: phone, accountID: account.value, parentAccountID: recipient.parentAccountID)
     }
 
     private func bounded(_ session: SessionUpdate) -> SessionUpdate {

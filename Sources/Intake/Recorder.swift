@@ -164,12 +164,28 @@ public struct RecordedMessage: Sendable {
 }
 
 public struct RecordedStatus: Sendable {
+    /// Whom a message went to, as somebody of whom two identities are shown: an alias may be learnt.
+    public struct Recipient: Sendable {
+        public var phone: PhoneNumber
+        public var accountID: String
+        public var parentAccountID: String?
+
+        public init(phone: PhoneNumber, accountID: String, parentAccountID: String? = nil) {
+            self.phone = phone
+            self.accountID = accountID
+            self.parentAccountID = parentAccountID
+        }
+    }
+
     public var endpointID: UniqueID
     public var status: StatusUpdate
+    /// `nil` when the status shows nothing that the routing table does not know.
+    public var recipient: Recipient?
 
-    public init(endpointID: UniqueID, status: StatusUpdate) {
+    public init(endpointID: UniqueID, status: StatusUpdate, recipient: Recipient? = nil) {
         self.endpointID = endpointID
         self.status = status
+        self.recipient = recipient
     }
 }
 

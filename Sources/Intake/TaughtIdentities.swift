@@ -3,9 +3,9 @@ import Routing
 
 /// What the messages of a batch show about identities that the routing table does not know.
 ///
-/// A message that shows a number and an account id together teaches that they are one person's. A later message that
-/// shows one of the two, and not the other, is to be decided with that: once the teacher is recorded the database knows,
-/// and only then, for a message that was recorded before teaches nothing.
+/// A message that shows a number and an account id together teaches that they are one person's, and so does a status, of
+/// whom our message went to. A later message that shows one of the two, and not the other, is to be decided with that:
+/// once the teacher is recorded the database knows, and only then, for a message that was recorded before teaches nothing.
 struct TaughtIdentities {
     private struct Phone: Hashable {
         let scope: String
@@ -26,9 +26,9 @@ struct TaughtIdentities {
     /// Takes up what an update shows.
     /// - Returns: whether an earlier one teaches something about its sender: then nothing of it was taken up.
     mutating func follows(_ update: InboundEvent) -> Bool {
-        guard case .message(let message) = update, let endpoint = table.endpoint(message.endpoint) else { return false }
-        let account = message.sender.account(at: endpoint)
-        let phone = message.sender.phone.map { Phone(scope: endpoint.phoneScope, key: $0.key) }
+        guard let shown = update.shownPerson, let endpoint = table.endpoint(shown.endpoint) else { return false }
+        let account = shown.person.account(at: endpoint)
+        let phone = shown.person.phone.map { Phone(scope: endpoint.phoneScope, key: $0.key) }
         if !accounts.isEmpty {
             if let phone, let taught = accounts[phone], taught != account { return true }
             if let account, let taught = phones[account], taught != phone { return true }
@@ -76,6 +76,19 @@ extension DecodedEntry {
 }
 
 extension InboundEvent {
+    /// Whom an update shows that is decided or learnt by; of a status only a recipient with a number and an account id.
+    fileprivate var shownPerson: (person: Sender, endpoint: EndpointReference)? {
+        switch self {
+        case .message(let message): return (message.sender, message.endpoint)
+        case .status(let status):
+            guard let recipient = status.recipient, recipient.phone != nil, recipient.accountID != nil else {
+                return nil
+            }
+            return (recipient, status.endpoint)
+        default: return nil
+        }
+    }
+
     /// What a message announces about its sender's identities.
     var identityChanges: [IdentityChange] {
         guard case .message(let message) = self else { return [] }

@@ -15,6 +15,12 @@ private func makeEntry(_ position: Int64, _ updates: [InboundEvent]) -> DecodedE
     return entry
 }
 
+private func status(to recipient: Sender?) -> InboundEvent {
+    var status = StatusUpdate(endpoint: Endpoint.shared.reference, messageID: "out", status: .sent, at: beginning)
+    status.recipient = recipient
+    return .status(status)
+}
+
 private func text(
     _ id: String, from phone: UInt64?, account: String? = nil, _ changes: [IdentityChange] = [],
     at endpoint: Endpoint = .shared
@@ -220,6 +226,41 @@ struct IntakeIdentityTests {
         #expect(entries[2...].countTogether(table: makeTable()) == 2)
         #expect(makeEntry(1, [first, first, teacher]).steps(table: makeTable()) == [.updates(0..<2), .updates(2..<3)])
         #expect(entries[...].countTogether(table: table("US.1", has: new)) == 4)
+    }
+
+    @Test("what a status teaches of whom our message went to is recorded before what hangs on it is decided")
+    func taughtByStatus() {
+        let table = makeTable()
+        let teacher = status(to: Sender(phone: PhoneNumber(digits: new), accountID: "US.1"))
+        for follower in [text("f", from: nil, account: "US.1"), text("f", from: new)] {
+            #expect(makeEntry(1, [teacher, follower]).steps(table: table) == [.updates(0..<1), .updates(1..<2)])
+        }
+        for other in [
+            status(to: Sender(phone: PhoneNumber(digits: new))), status(to: Sender(accountID: "US.1")), teacher,
+        ] {
+            #expect(makeEntry(1, [teacher, other]).steps(table: table) == [.updates(0..<2)])
+            #expect([makeEntry(1, [teacher]), makeEntry(2, [other])][...].countTogether(table: table) == 2)
+        }
+    }
+
+    @Test("a recipient is handed on where the status shows more of them than the table knows")
+    func recipients() {
+        let whole = Sender(phone: PhoneNumber(digits: new), accountID: "US.1", parentAccountID: "US.ENT.1")
+        func recipient(_ sender: Sender?, _ table: RoutingTable) -> RecordedStatus.Recipient? {
+            let planner = BatchPlanner(table: table, now: beginning, limits: IntakeLimits())
+            var generator = IdentifierGenerator()
+            let batch = RecordBatch(journal: 1, owner: uid(1), after: .start, upTo: .start)
+            let entry = makeEntry(1, [status(to: sender)])
+            let draft = planner.draft([entry][...], into: batch, refusing: .none, using: &generator)
+            return draft.batch.statuses.first?.recipient
+        }
+        let handed = recipient(whole, makeTable())
+        #expect(handed?.phone == whole.phone && handed?.accountID == "US.1" && handed?.parentAccountID == "US.ENT.1")
+        for part in [nil, Sender(phone: whole.phone), Sender(accountID: "US.1")] {
+            #expect(recipient(part, makeTable()) == nil)
+        }
+        #expect(recipient(whole, table("US.1", has: new)) == nil)
+        #expect(recipient(whole, table("US.1", has: old)) != nil)
     }
 
     @Test("what the table knows already needs no step of its own")

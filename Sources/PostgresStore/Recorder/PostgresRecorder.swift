@@ -38,11 +38,11 @@ package struct PostgresRecorder: Recorder {
             let connection = try await session.openIdle()
             if let replay = batch.replay { return try await record(batch, replay, on: connection) }
             let values = RecordBatchParameters(batch, passesOn: passesWebhooksOn).values
-            let row =
-                batch.isRehearsal
-                ? try await connection.rehearse(Self.recordStatement, values).one()
-                : try await connection.query(Self.recordStatement, values).one()
-            if try row.int32(0) == 1 { return .recorded(try Self.outcome(row)) }
+            let aliases = RecipientAliases(batch)
+            let (row, outcome) = try await Contention.repeating { () async throws(PostgresError) in
+                try await connection.write(values, aliases, isRehearsal: batch.isRehearsal)
+            }
+            if let outcome { return .recorded(outcome) }
             return try await refused(batch, row)
         }
     }
@@ -101,9 +101,9 @@ extension PostgresRecorder {
         var outcome = RecordOutcome(counts: VerdictCounts())
         if !batch.isEmptyStep {
             let values = RecordBatchParameters(batch, passesOn: passesWebhooksOn).values
-            let row = try await connection.query(Self.recordStatement, values).one()
-            guard try row.int32(0) == 1 else { return try await refused(batch, row) }
-            outcome = try Self.outcome(row)
+            let (row, written) = try await connection.write(values, RecipientAliases(batch))
+            guard let written else { return try await refused(batch, row) }
+            outcome = written
         }
         outcome.isIdentityNews = outcome.isIdentityNews || applied > 0
         return .recorded(outcome)
@@ -251,13 +251,34 @@ extension PostgresRecorder {
 }
 
 extension PostgresConnection {
-    /// Runs a statement, and undoes it.
-    fileprivate func rehearse(
-        _ statement: PostgresStatement, _ values: [PostgresValue]
-    ) throws(PostgresError) -> PostgresRows {
+    /// Runs the recording statement, in a transaction of its own where it must be one.
+    /// - Parameter isRehearsal: everything is undone.
+    fileprivate func write(
+        _ values: [PostgresValue], _ aliases: RecipientAliases?, isRehearsal: Bool
+    ) throws(PostgresError) -> (PostgresRow, RecordOutcome?) {
+        guard isRehearsal || aliases != nil else { return try write(values, nil) }
         try begin()
-        defer { rollback() }
-        return try query(statement, values)
+        do throws(PostgresError) {
+            let result = try write(values, aliases)
+            if isRehearsal || result.1 == nil { rollback() } else { try commit() }
+            return result
+        } catch {
+            rollback()
+            throw error
+        }
+    }
+
+    /// Runs the recording statement, and learns what the statuses teach.
+    /// - Returns: its row, and what it came to; `nil` when it refused.
+    fileprivate func write(
+        _ values: [PostgresValue], _ aliases: RecipientAliases?
+    ) throws(PostgresError) -> (PostgresRow, RecordOutcome?) {
+        try aliases?.lock(self)
+        let row = try query(PostgresRecorder.recordStatement, values).one()
+        guard try row.int32(0) == 1 else { return (row, nil) }
+        var outcome = try PostgresRecorder.outcome(row)
+        try aliases?.learn(self, &outcome)
+        return (row, outcome)
     }
 }
 
