@@ -198,9 +198,13 @@ class Postgres:
                 pass
 
     def remove(self) -> None:
-        """The gateway has stopped it; for root it lived outside the workplace."""
-        if self.data.exists() and not os.path.exists(f"/proc/{self.pid}"):
-            shutil.rmtree(self.data.parent, ignore_errors=True)
+        """The gateway has asked it to stop, which takes a checkpoint; for root it lived outside the workplace."""
+        for _ in range(600):
+            if not (self.data / "postmaster.pid").exists():
+                shutil.rmtree(self.data.parent, ignore_errors=True)
+                return
+            time.sleep(0.1)
+        note(f"PostgreSQL {self.pid} does not end; {self.data.parent} is left")
 
 
 def listens(port: int) -> bool:
