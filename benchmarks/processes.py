@@ -60,13 +60,14 @@ def pin(pid: int, core: int) -> None:
 
 
 def wait_until_idle(pids: list[int], seconds_max: float = 120) -> None:
-    """Returns when these processes have spent less than a thirtieth of a core for a second."""
+    """Returns when these processes have spent less than a thirtieth of a core for a second. They may end meanwhile, as
+    PostgreSQL's workers do."""
     deadline = time.monotonic() + seconds_max
-    before = sum(cpu_seconds(pid) for pid in pids)
+    before = {pid: cpu_seconds(pid) for pid in pids if stat(pid)}
     while time.monotonic() < deadline:
         time.sleep(1)
-        now = sum(cpu_seconds(pid) for pid in pids)
-        if now - before < 1 / 30:
+        now = {pid: cpu_seconds(pid) for pid in before if stat(pid)}
+        if sum(now[pid] - before[pid] for pid in now) < 1 / 30:
             return
         before = now
     raise SystemExit(f"bench: still busy after {seconds_max:.0f} s of rest: {[name(pid) for pid in pids]}")

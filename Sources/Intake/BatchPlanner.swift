@@ -248,10 +248,15 @@ struct BatchPlanner {
         return status
     }
 
+    /// Of the longest account id that is kept, in bytes (`gateway.identities.value`).
+    private static let accountIDLengthMax = 512
+
     /// Whom a status speaks of, where it shows more of them than the table knows.
     private func recipient(of status: StatusUpdate, at endpoint: Endpoint) -> RecordedStatus.Recipient? {
         guard let recipient = status.recipient, let account = recipient.account(at: endpoint),
-            let phone = recipient.phone, !resolver.table.knows(account, has: phone.key, at: endpoint)
+            let phone = recipient.phone, !resolver.table.knows(account, has: phone.key, at: endpoint),
+            // Longer ones the database refuses, and with them the status.
+            max(account.value.utf8.count, recipient.parentAccountID?.utf8.count ?? 0) <= Self.accountIDLengthMax
         else { return nil }
         return .init(phone: phone, accountID: account.value, parentAccountID: recipient.parentAccountID)
     }

@@ -256,7 +256,8 @@ struct IntakeIdentityTests {
         }
         let handed = recipient(whole, makeTable())
         #expect(handed?.phone == whole.phone && handed?.accountID == "US.1" && handed?.parentAccountID == "US.ENT.1")
-        for part in [nil, Sender(phone: whole.phone), Sender(accountID: "US.1")] {
+        let long = Sender(phone: whole.phone, accountID: String(repeating: "x", count: 513))
+        for part in [nil, Sender(phone: whole.phone), Sender(accountID: "US.1"), long] {
             #expect(recipient(part, makeTable()) == nil)
         }
         #expect(recipient(whole, table("US.1", has: new)) == nil)
