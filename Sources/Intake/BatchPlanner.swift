@@ -172,10 +172,14 @@ struct BatchPlanner {
             draft.pending.append(.init(message: place, pending: unknown, needsRoutes: true))
         } else {
             switch resolver.firstPass(recorded.message, at: endpoint) {
-            case .decided(.unclaimed), .decided(.held):
+            case .decided(let decision):
+                recorded.destination = .init(decision)
                 // Nobody is a stranger, or between two landlords, by the table alone: it may not know yet.
-                draft.pending.append(.init(message: place, pending: unknown, needsRoutes: true))
-            case .decided(let decision): recorded.destination = .init(decision)
+                switch decision {
+                case .unclaimed, .held:
+                    draft.pending.append(.init(message: place, pending: unknown, needsRoutes: true))
+                case .lease, .thread: break
+                }
             case .needsThreads(let pending):
                 let isSettled = pending.candidates.only != nil
                 draft.pending.append(.init(message: place, pending: pending, needsRoutes: !isSettled))
