@@ -53,10 +53,12 @@ struct BatchPlanner {
         var routeQuestions: [ThreadQuestion] { pending.filter(\.needsRoutes).map(question) }
 
         private func question(_ pending: Pending) -> ThreadQuestion {
-            let message = batch.messages[pending.message].message
+            let recorded = batch.messages[pending.message]
+            let message = recorded.message
             return ThreadQuestion(
                 endpoint: pending.pending.endpoint, phone: message.sender.phone?.key,
-                accountID: message.sender.accountID, quotedMessageID: message.quotedMessageID)
+                accountID: message.sender.accountID, quotedMessageID: message.quotedMessageID,
+                sentAt: recorded.sentAt)
         }
     }
 

@@ -316,8 +316,13 @@ public struct ThreadQuestion: Sendable {
     public var phone: PhoneKey?
     public var accountID: String?
     public var quotedMessageID: String?
+    /// When the sender showed this number: a lease written since under another is not theirs. `nil`: at no one moment.
+    public var sentAt: Timestamp?
 
-    public init(endpoint: Endpoint, phone: PhoneKey?, accountID: String?, quotedMessageID: String?) {
+    public init(
+        endpoint: Endpoint, phone: PhoneKey?, accountID: String?, quotedMessageID: String?, sentAt: Timestamp? = nil
+    ) {
+        self.sentAt = sentAt
         self.endpoint = endpoint
         self.phone = phone
         self.accountID = accountID

@@ -79,6 +79,28 @@ import Testing
         #expect(try await world.count("people") == 1)
     }
 
+    /// Nobody told of the move: the message from the new number does. What a landlord wrote under the old number since then
+    /// is about its next holder, also for the very message that tells.
+    @Test(arguments: [(secondsBefore: 1, isTheirs: true), (0, true), (-2, false), (-3600, false)])
+    func aMessageFromANewNumberSaysThatTheOldOneWasLeft(secondsBefore: Int, isTheirs: Bool) async throws {
+        let world = try await RecorderWorld()
+        try await world.record([world.message("w1", from: Self.a, account: "GB.1", RecorderWorld.toTess)])
+        let moved = world.message("w2", from: Self.b, account: "GB.1", RecorderWorld.toTess)
+        try await world.owner.execute(
+            "UPDATE gateway.routes SET learnt_at = to_timestamp(\(moved.sentAt.seconds - Int64(secondsBefore)))")
+        var question = ThreadQuestion(
+            endpoint: world.endpoint, phone: PhoneKey(folding: Self.b), accountID: "GB.1", quotedMessageID: nil,
+            sentAt: moved.sentAt)
+        #expect(try await world.lookup.routes(for: [question])[0].count == (isTheirs ? 1 : 0))
+        question.phone = PhoneKey(folding: Self.a)
+        #expect(try await world.lookup.routes(for: [question])[0].count == 1)
+        switch try await world.recorder.record(world.batch([moved], after: world.claim())) {
+        case .recorded: #expect(isTheirs)
+        case .staleRoutes(let stale): #expect(!isTheirs && stale.map(\.message) == [0] && stale[0].routes.isEmpty)
+        case .fenced: Issue.record("fenced")
+        }
+    }
+
     /// Both are known tenants, of different landlords: nobody is merged, the conflict is listed, and what comes from the
     /// number is asked about rather than guessed.
     @Test func aNumberOfAnotherTenantIsAConflict() async throws {

@@ -156,7 +156,7 @@ extension PostgresRecorder {
             let recorded = batch.messages[index]
             return ThreadQuestion(
                 endpoint: recorded.endpoint, phone: recorded.message.sender.phone?.key,
-                accountID: recorded.message.sender.accountID, quotedMessageID: nil)
+                accountID: recorded.message.sender.accountID, quotedMessageID: nil, sentAt: recorded.sentAt)
         }
         let routes = try await SenderRoutes.of(questions, on: session.open())
         return .staleRoutes(zip(messages, routes).map { StaleRoute(message: $0, routes: $1) })

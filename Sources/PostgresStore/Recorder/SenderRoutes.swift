@@ -10,13 +10,17 @@ enum SenderRoutes {
         var endpointID: UniqueID
         var phone: PhoneKey?
         var accountID: String?
+        /// When the number was shown.
+        var sentAt: Timestamp?
     }
 
     static func of(
         _ questions: [ThreadQuestion], on connection: PostgresConnection
     ) async throws(PostgresError) -> [[Route]] {
         try await of(
-            questions.map { Sender(endpointID: $0.endpoint.id, phone: $0.phone, accountID: $0.accountID) },
+            questions.map {
+                Sender(endpointID: $0.endpoint.id, phone: $0.phone, accountID: $0.accountID, sentAt: $0.sentAt)
+            },
             on: connection)
     }
 
@@ -27,14 +31,16 @@ enum SenderRoutes {
         var endpoint = PostgresArrayBuilder(.uuid)
         var phoneKey = PostgresArrayBuilder(.int8)
         var account = PostgresArrayBuilder(.text)
+        var sentAt = PostgresArrayBuilder(.timestamptz)
         for (index, sender) in senders.enumerated() {
             number.append(int32: Int32(index))
             endpoint.append(id: sender.endpointID)
             phoneKey.append(int64: sender.phone.map { Int64(clamping: $0.value) })
             account.append(text: sender.accountID)
+            sentAt.append(time: sender.sentAt)
         }
         let rows = try await connection.query(
-            statement, [number.value, endpoint.value, phoneKey.value, account.value])
+            statement, [number.value, endpoint.value, phoneKey.value, account.value, sentAt.value])
         var answers = [[Route]](repeating: [], count: senders.count)
         for row in rows { answers[Int(try row.int32(0))].append(try route(row)) }
         return answers
@@ -48,14 +54,23 @@ enum SenderRoutes {
             learntAt: try row.time(9))
     }
 
-    /// A lease may begin or end at an infinity, which is no day of ours: it becomes one far away.
+    /// A lease may begin or end at an infinity, which is no day of ours: it becomes one far away. Who shows one number has
+    /// left every other, as link_identities() will note: what was written since under those is not theirs.
     private static let statement = PostgresStatement(
         name: "sender_routes",
         sql: """
-            SELECT n, phone_key, landlord_id, tenant_id, lease_id, property_id,
-                   CASE WHEN valid_from IS NOT NULL THEN least(greatest(valid_from, '0001-01-01'), '9999-12-31') END,
-                   CASE WHEN valid_until IS NOT NULL THEN least(greatest(valid_until, '0001-01-01'), '9999-12-31') END,
-                   is_active, learnt_at
-              FROM gateway.sender_routes($1::integer[], $2::uuid[], $3::bigint[], $4::text[])
+            SELECT r.n, r.phone_key, r.landlord_id, r.tenant_id, r.lease_id, r.property_id,
+                   CASE WHEN r.valid_from IS NOT NULL
+                        THEN least(greatest(r.valid_from, '0001-01-01'), '9999-12-31') END,
+                   CASE WHEN r.valid_until IS NOT NULL
+                        THEN least(greatest(r.valid_until, '0001-01-01'), '9999-12-31') END,
+                   r.is_active, r.learnt_at
+              FROM gateway.sender_routes($1::integer[], $2::uuid[], $3::bigint[], $4::text[]) r
+              JOIN unnest($1::integer[], $2::uuid[], $3::bigint[], $5::timestamptz[]) q(n, endpoint, pk, sent_at) USING (n)
+             WHERE q.pk = r.phone_key OR q.pk IS NULL OR q.sent_at IS NULL
+                OR r.learnt_at < greatest(q.sent_at + interval '1 second', (
+                     SELECT i.first_seen FROM gateway.identities i JOIN gateway.endpoints e ON e.id = q.endpoint
+                      WHERE i.value = r.phone_key::text AND i.kind = 'phone' AND i.scope = e.phone_scope
+                        AND i.retired_at IS NULL))
             """)
 }

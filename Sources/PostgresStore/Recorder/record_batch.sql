@@ -39,7 +39,12 @@ WITH given AS MATERIALIZED (
                 AND CASE WHEN u.route_key = u.pk AND NOT EXISTS (SELECT FROM gateway.identities x
                                 WHERE x.value = u.pk::text AND x.retired_reason = 'number_change') THEN true
                          ELSE gateway.reaches_lease(e.phone_scope, u.pk, e.id_kind, e.id_scope, u.account, u.route_key,
-                                r.learnt_at) END
+                                r.learnt_at)
+                          -- who shows one number has left every other
+                          AND coalesce(u.pk = u.route_key OR r.learnt_at < greatest(u.sent_at + interval '1 second', (
+                                SELECT x.first_seen FROM gateway.identities x
+                                 WHERE x.value = u.route_key::text AND x.kind = 'phone' AND x.scope = e.phone_scope
+                                   AND x.retired_at IS NULL)), true) END
               WHEN u.conversation IS NOT NULL THEN
                 t.landlord_id = u.landlord AND t.person_id = ANY (
                   gateway.sender_people(e.phone_scope, u.pk, e.id_kind, e.id_scope, u.account))
