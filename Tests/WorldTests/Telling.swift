@@ -2,13 +2,13 @@ import Messaging
 
 /// Tells a story to the gateway and to the oracle, and compares what they make of it.
 struct Telling {
-    private let stage: Stage
-    private var oracle: Oracle
+    let stage: Stage
+    var oracle: Oracle
     private let batchSize: Int
-    private var now: Moment
+    private(set) var now: Moment
     private var posts: [Post] = []
     private var places: [MessageName: Place] = [:]
-    private var conversations: [MessageName: UniqueID] = [:]
+    private var refreshesAsked = 0
     private var replyTimes: [RowID: Moment] = [:]
     /// Stops at the first violation: to make a story shorter.
     var stopsEarly = false
@@ -16,7 +16,7 @@ struct Telling {
     /// Tells a story from beginning to end.
     /// - Parameter replays: whether everything is recorded once more at the end.
     static func tell(_ story: Generator.Story, replays: Bool = true, stopsEarly: Bool = false) async throws -> Tally {
-        let stage = try await Stage(batchSize: story.batchSize)
+        let stage = try await Stage(answersIntake: story.answersIntake)
         var telling = Telling(story, stage)
         telling.stopsEarly = stopsEarly
         do {
@@ -40,15 +40,16 @@ struct Telling {
         try await stage.setClock(story.start)
         try await stage.refresh(full: true)
         oracle.refresh()
-        stage.startIntake()
+        stage.startIntake(batchSize: batchSize)
         for step in story.steps {
             if step.at != now {
                 now = step.at
                 try await stage.setClock(now)
             }
             try await act(step.action)
-            if stopsEarly, !oracle.tally.violations.isEmpty { return oracle.tally }
+            if oracle.tally.isStuck || stopsEarly, !oracle.tally.violations.isEmpty { return oracle.tally }
         }
+        try await audit(replays: replays)
         return oracle.tally
     }
 
@@ -62,20 +63,22 @@ struct Telling {
         case .refresh(let full):
             try await stage.refresh(full: full)
             oracle.refresh()
+            try await heal()
         case .settle: try await settle()
         case .reply(let reply):
             guard let place = places[reply.to],
                 let conversation = try await stage.database.reply(reply, in: place)
             else { return }
             replyTimes[reply.id] = reply.at
-            oracle.replied(reply, in: conversation)
+            oracle.replied(reply, in: conversation, place)
         case .answered(let reply):
             guard let at = replyTimes[reply] else { return }
             try await stage.database.answered(reply, at: at)
             oracle.answered(reply)
         case .block(let message):
-            guard let conversation = conversations[message] else { return }
-            try await stage.database.block(conversation)
+            guard let place = places[message],
+                let conversation = try await stage.database.block(threadOf: message, in: place)
+            else { return }
             oracle.block(conversation)
         case .endpointKnown(let place):
             try await stage.makeKnown(place)
@@ -85,9 +88,21 @@ struct Telling {
         }
     }
 
+    /// What waited goes on, if its wait is over.
+    private mutating func heal() async throws {
+        guard try await stage.heal() else { return }
+        oracle.healed(at: now, found: try await stage.outcomes(of: oracle.unclaimed(at: now)))
+    }
+
     private mutating func settle() async throws {
         guard !posts.isEmpty else { return }
-        await stage.record(posts)
+        do {
+            try await stage.record(posts)
+        } catch {
+            let names = posts.flatMap { $0.updates.compactMap(\.message) }
+            oracle.stuck(Set(names), "\(error)")
+            return
+        }
         var asked: [(name: MessageName, place: Place)] = []
         for post in posts {
             for update in post.updates {
@@ -98,13 +113,15 @@ struct Telling {
         }
         asked += oracle.waitingNames.map { ($0, .late) }
         let found = try await stage.outcomes(of: asked)
-        for (name, outcome) in found { conversations[name] = outcome.conversation }
+        oracle.delivered()
         var rest = posts[...]
         while !rest.isEmpty {
             oracle.recorded(Array(rest.prefix(batchSize)), at: now, found: found)
             rest = rest.dropFirst(batchSize)
         }
         posts = []
+        if stage.refreshesAsked > refreshesAsked { oracle.mayHaveRefreshed() }
+        refreshesAsked = stage.refreshesAsked
     }
 }
 

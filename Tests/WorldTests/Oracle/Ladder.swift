@@ -59,14 +59,16 @@ struct Ladder {
         if let quoted = question.quoted, let thread = threads.first(where: { $0.conversation == quoted }) {
             return .thread(landlord: thread.key.landlord, tenant: thread.key.tenant)
         }
-        let candidates = candidates(question, knowledge)
+        let candidates = candidates(question, knowledge, isGenerous: false)
         let running = candidates.filter { $0.runs(on: question.today) }
         let counting = running.isEmpty ? candidates.filter { $0.isInGrace(on: question.today) } : running
         if let first = counting.min(by: isOlder) {
             if counting.contains(where: { $0.landlord != first.landlord }) { return .held }
             return .lease(landlord: first.landlord, tenant: first.tenant)
         }
-        let open = Set(threads.filter { !question.blocked.contains($0.conversation) }.map(\.key))
+        // Two threads with one key flowed together when their people did, and a block outlives that.
+        let shut = Set(threads.filter { question.blocked.contains($0.conversation) }.map(\.key))
+        let open = Set(threads.map(\.key)).subtracting(shut)
         if let only = open.first, open.count == 1 { return .thread(landlord: only.landlord, tenant: only.tenant) }
         return open.isEmpty ? .unclaimed : .held
     }
@@ -79,10 +81,23 @@ struct Ladder {
 
     /// Who has a claim on a message: a lease that counts in whatever standing, or a thread with its sender.
     func claims(_ question: Question, knowing knowledge: Knowledge) -> Set<RowID> {
-        let leases = candidates(question, knowledge).filter {
+        let leases = candidates(question, knowledge, isGenerous: true).filter {
             $0.runs(on: question.today) || $0.isInGrace(on: question.today)
         }
         return Set(leases.map(\.landlord)).union(threads(question, knowledge).map(\.key.landlord))
+    }
+
+    /// What the answer hangs on, for whoever looks into a violation.
+    func explanation(_ question: Question, knowing knowledge: Knowledge) -> [String] {
+        guard let person = sender(question, asOf: knowledge.identities) else { return ["nobody knows the sender"] }
+        let held = people.holdings(of: person, asOf: knowledge.identities).map { holding in
+            let until = holding.until.flatMap { $0 <= knowledge.identities ? holding.parting : nil }
+            return "person \(person) has \(holding.identity.value) of realm \(holding.identity.realm)"
+                + (until.map { " no more: \($0)" } ?? "")
+        }
+        let leases = candidates(question, knowledge, isGenerous: false).map { "may go by \($0)" }
+        let threads = threads(question, knowledge).map { "has a thread with \($0.key)" }
+        return held + leases + threads
     }
 
     // MARK: Who
@@ -91,6 +106,14 @@ struct Ladder {
     func sender(_ question: Question, asOf tick: Int) -> PeopleHistory.Person? {
         let account = question.account.flatMap { holder(.account($0), question, tick) }
         return account ?? question.number.flatMap { holder(.number($0), question, tick) }
+    }
+
+    /// Number and account id are two people's, and nobody may merge them.
+    func isInConflict(_ question: Question, asOf tick: Int) -> Bool {
+        guard let number = question.number, let account = question.account,
+            let byNumber = holder(.number(number), question, tick)
+        else { return false }
+        return holder(.account(account), question, tick).map { $0 != byNumber } ?? false
     }
 
     private func holder(
@@ -113,7 +136,11 @@ struct Ladder {
     /// The leases that may be the sender's: under the number they show, and under numbers they are known to have or to
     /// have had. Of a number somebody left, what was written before belongs to who left, what was written since to who
     /// came.
-    private func candidates(_ question: Question, _ knowledge: Knowledge) -> [LeaseHistory.Row] {
+    /// - Parameter isGenerous: a lease written while nobody knows whether the number had been left may be either's;
+    ///   else it is the leaver's.
+    private func candidates(
+        _ question: Question, _ knowledge: Knowledge, isGenerous: Bool
+    ) -> [LeaseHistory.Row] {
         let tick = knowledge.identities
         let person = sender(question, asOf: tick)
         let held = person.map { people.holdings(of: $0, asOf: tick) } ?? []
@@ -129,7 +156,8 @@ struct Ladder {
         for number in numbers {
             for lease in leases.leases(under: number, asOf: knowledge.leases)
             where admits(lease.row.landlord, question)
-                && isMeant(lease.learnt, number, for: person, shown: number == question.number, question, tick)
+                && isMeant(
+                    lease.learnt, number, for: person, shown: number == question.number, question, tick, isGenerous)
             {
                 rows.insert(lease.row)
             }
@@ -141,12 +169,11 @@ struct Ladder {
         holding.until.map { $0 > tick } ?? true
     }
 
-    /// Whether a lease written at a moment under a number is meant for this person and not for another who had the
-    /// number before or has had it since. Where the provider only showed that a number changed hands, and the lease was
-    /// written in between, it may be either's.
+    /// Whether a lease written at a moment under a number is meant for this person, and not for another who had the
+    /// number before or has had it since.
     private func isMeant(
         _ learnt: Moment, _ number: Number, for person: PeopleHistory.Person?, shown: Bool, _ question: Question,
-        _ tick: Int
+        _ tick: Int, _ isGenerous: Bool
     ) -> Bool {
         let identity = PeopleHistory.Identity(realm: question.place.realm, value: .number(number))
         let departures = people.departures(from: identity, asOf: tick)
@@ -154,8 +181,8 @@ struct Ladder {
         let leftAt = hasIt ? nil : departures.filter { $0.person == person }.map(\.between.upperBound).max()
         let before = departures.filter { departure in
             departure.person != person && leftAt.map { departure.between.upperBound <= $0 } ?? true
-        }
-        if let came = before.map(\.between.lowerBound).max(), learnt < came { return false }
+        }.map(\.between)
+        if let came = before.map({ isGenerous ? $0.lowerBound : $0.upperBound }).max(), learnt < came { return false }
         if let leftAt, learnt >= leftAt { return false }
         return true
     }

@@ -12,8 +12,8 @@ import Messaging
 /// - a thread of the sender. The sender is the person of the account id, and only without one the person of the number.
 ///
 /// Of a number that changed hands without a word nobody can know. There the landlord's data decides: as long as it files
-/// a tenant under the number, that landlord has a claim, and where it files two, the message is held. What a landlord
-/// writes after a number was left is believed to be about the number's next holder, also when only a date was edited.
+/// a tenant under the number, that landlord has a claim, and where it files two, the message is held. A tenant who is
+/// filed under a number after it was left is believed to be its next holder.
 /// What depends on order follows the journal's order: a message that arrives after its number was handed on is its next
 /// holder's (I2).
 struct Oracle {
@@ -23,15 +23,32 @@ struct Oracle {
     private(set) var tally = Tally()
     /// Grows with every fact.
     private(set) var tick = 0
-    /// When the table in memory was last made equal to the database.
-    private var refreshed = 0
+    /// When the table in memory was last made equal to the database: one moment, or one of several while intake itself
+    /// had it refreshed.
+    private var refreshed = [0]
     /// When the batch began that is being judged.
     private var batchBegan = 0
+    /// When the batches since the last delivery began, and each of their webhooks.
+    private var batches: [Int] = []
     private var outcomes: [MessageName: Outcome] = [:]
     private var notices: Set<MessageName> = []
     private var waiting: [MessageName: (sent: Sent, place: Place)] = [:]
-    private var replies: [RowID: UniqueID] = [:]
+    /// Messages nobody had.
+    private var strays: [MessageName: Unclaimed] = [:]
+    private struct Unclaimed {
+        var sent: Sent
+        var place: Place
+        var person: PeopleHistory.Person
+    }
+    private var places: [MessageName: Place] = [:]
+    private var replies: [RowID: (conversation: UniqueID, place: Place, isKnown: Bool)] = [:]
     private var blocked: Set<UniqueID> = []
+    /// Whose messages went to whom, for a reason that excuses it.
+    private var excused: Set<Pair> = []
+    private struct Pair: Hashable {
+        var human: Int
+        var landlord: RowID
+    }
     private var known: Set<Place> = [.main, .second, .owned]
     private(set) var statuses = StatusHistory()
     /// What each webhook holds, in the order of the journal.
@@ -46,21 +63,41 @@ struct Oracle {
         leases.apply(event, tick: tick, at: at)
     }
 
-    mutating func refresh() { refreshed = tick }
+    mutating func refresh() { refreshed = [tick] }
+
+    /// Since the last batches began, intake may have had the table refreshed.
+    mutating func mayHaveRefreshed() { refreshed = Array(Set(refreshed + batches + [tick])) }
 
     mutating func endpointKnown(_ place: Place) { known.insert(place) }
 
     /// Messages that waited for their endpoint to be known.
     var waitingNames: [MessageName] { waiting.keys.sorted() }
 
-    mutating func replied(_ reply: Reply, in conversation: UniqueID) {
-        replies[reply.id] = conversation
+    mutating func replied(_ reply: Reply, in conversation: UniqueID, _ place: Place) {
+        replies[reply.id] = (conversation, place, false)
         statuses.queued(reply.id)
     }
 
-    mutating func answered(_ reply: RowID) { if replies[reply] != nil { statuses.answered(reply) } }
+    /// From now on a reply can be quoted, and its statuses find it.
+    mutating func answered(_ reply: RowID) {
+        guard replies[reply] != nil else { return }
+        replies[reply]?.isKnown = true
+        statuses.answered(reply)
+    }
 
     mutating func block(_ conversation: UniqueID) { blocked.insert(conversation) }
+
+    /// Webhooks could not be recorded.
+    mutating func stuck(_ messages: Set<MessageName>, _ why: String) {
+        tally.isStuck = true
+        tally.violations.append(.init(message: messages.min(), others: messages, what: "cannot be recorded: \(why)"))
+    }
+
+    /// Something is wrong that no single message shows.
+    mutating func blame(_ what: String) { tally.violations.append(.init(what: what)) }
+
+    /// Webhooks that arrived together are about to be recorded.
+    mutating func delivered() { batches = [] }
 
     /// A batch was recorded, at this moment; `found` is where its messages are now.
     mutating func recorded(_ posts: [Post], at: Moment, found: [MessageName: Outcome]) {
@@ -71,6 +108,7 @@ struct Oracle {
             judge(sent, in: place, at: at, outcome)
         }
         for post in posts {
+            batches.append(tick)
             updateCounts.append(post.updates.count)
             for update in post.updates { recorded(update, of: post, at: at, found: found) }
         }
@@ -86,7 +124,9 @@ struct Oracle {
             guard notices.insert(notice.name).inserted else { return tally.duplicates += 1 }
             apply(notice, in: post.place, at: at, found[notice.name])
         case .message(let sent):
-            guard outcomes[sent.name] == nil, waiting[sent.name] == nil else { return tally.duplicates += 1 }
+            guard outcomes[sent.name] == nil else { return tally.duplicates += 1 }
+            // Of what waits for its endpoint one is kept; the others stay parked beside it.
+            guard waiting[sent.name] == nil else { return tally.parkedAgain += 1 }
             if let outcome = found[sent.name] {
                 judge(sent, in: post.place, at: at, outcome)
             } else if post.place == .late {
@@ -113,9 +153,16 @@ struct Oracle {
         case .account(let old, let new):
             people.change(.account(old), .account(new), realm: place.realm, at: notice.at, tick: tick)
             question.account = new
+            // It shows the number that goes with the new id.
+            if let number = notice.number {
+                people.see(number, new, realm: place.realm, at: notice.at, tick: tick)
+            }
         }
         tally.notices += 1
-        guard let outcome else { return }
+        guard let outcome else {
+            tally.violations.append(.init(message: notice.name, what: "is not recorded"))
+            return
+        }
         tally.count(outcome)
         guard let landlord = outcome.landlord, let conversation = outcome.conversation else { return }
         let after = ladder.claims(question, knowing: .init(at: tick))
@@ -129,6 +176,82 @@ struct Oracle {
         }
     }
 
+    // MARK: Waiting
+
+    /// For how long an unclaimed message may still find its landlord.
+    private static let claimSeconds: Moment = 30 * 86_400
+
+    /// Messages nobody had that may find their landlord by now.
+    func unclaimed(at: Moment) -> [(name: MessageName, place: Place)] {
+        strays.sorted { $0.key < $1.key }.map { ($0.key, $0.value.place) }
+    }
+
+    /// Messages nobody had may have gone on, as if they came in now from whoever their sender is.
+    mutating func healed(at: Moment, found: [MessageName: Outcome]) {
+        for (name, waiting) in strays.sorted(by: { $0.key < $1.key }) {
+            if waiting.sent.at < at - Self.claimSeconds { strays[name] = nil }
+            guard let outcome = found[name], outcome.status != "unknown_sender" else { continue }
+            strays[name] = nil
+            tick += 1
+            tally.healed += 1
+            outcomes[name] = outcome
+            let question = question(of: waiting, at: at)
+            guard let landlord = outcome.landlord, let conversation = outcome.conversation else {
+                if ladder.answer(question, knowing: .init(at: tick)) != .held {
+                    tally.violations.append(
+                        .init(
+                            message: name, what: "is held, and was nobody's, without a reason",
+                            known: ladder.explanation(question, knowing: .init(at: tick))))
+                }
+                continue
+            }
+            check(waiting.sent, question, outcome, landlord)
+            people.wrote(
+                waiting.sent.human, in: conversation, .init(landlord: landlord, tenant: outcome.tenant),
+                of: people.root(waiting.person), tick: tick)
+        }
+    }
+
+    /// After all that waits was looked at: whoever has a landlord by now must not wait any more.
+    mutating func healedAll(at: Moment) {
+        for (name, waiting) in strays.sorted(by: { $0.key < $1.key }) {
+            let due = ladder.answer(question(of: waiting, at: at), knowing: .init(at: tick))
+            if due != .unclaimed, waiting.sent.at > at - Self.claimSeconds {
+                tally.violations.append(.init(message: name, what: "is still nobody's, where \(due) is due"))
+            }
+        }
+    }
+
+    private func question(of waiting: Unclaimed, at: Moment) -> Ladder.Question {
+        let live = people.live(people.root(waiting.person), realm: waiting.place.realm)
+        return Ladder.Question(
+            number: live.number, account: live.account, place: waiting.place, quoted: nil, today: at.day,
+            blocked: blocked)
+    }
+
+    /// At the end: no message changes its landlord, and what was withheld from a landlord who is on now went on.
+    mutating func closed(found: [MessageName: Outcome]) {
+        for (name, judged) in outcomes.sorted(by: { $0.key < $1.key }) {
+            guard let outcome = found[name] else {
+                tally.violations.append(.init(message: name, what: "was \(judged), and is gone"))
+                continue
+            }
+            let isOn = judged.landlord.map { leases.enabled[$0] ?? false } ?? false
+            let isBlocked = outcome.conversation.map { self.isBlocked($0) } ?? false
+            let due = judged.status == "opted_out" && isOn && !isBlocked ? ["delivered"] : [judged.status, "delivered"]
+            if outcome.landlord != judged.landlord || outcome.tenant != judged.tenant || !due.contains(outcome.status) {
+                let isWrong = outcome.landlord != judged.landlord
+                tally.violations.append(
+                    .init(message: name, isWrongLandlord: isWrong, what: "was \(judged), and is \(outcome) at the end"))
+            }
+        }
+    }
+
+    /// Every message that was recorded, and where it came in.
+    var recordedNames: [(name: MessageName, place: Place)] {
+        outcomes.keys.sorted().compactMap { name in places[name].map { (name, $0) } }
+    }
+
     private var ladder: Ladder { Ladder(leases: leases, people: people) }
 
     private mutating func judge(_ sent: Sent, in place: Place, at: Moment, _ outcome: Outcome) {
@@ -136,12 +259,16 @@ struct Oracle {
         tally.messages += 1
         tally.count(outcome)
         outcomes[sent.name] = outcome
+        places[sent.name] = place
         people.see(sent.number, sent.account, realm: place.realm, at: sent.at, tick: tick)
         let question = Ladder.Question(
-            number: sent.number, account: sent.account, place: place, quoted: conversation(of: sent.quotes),
+            number: sent.number, account: sent.account, place: place, quoted: conversation(of: sent.quotes, in: place),
             today: at.day, blocked: blocked)
         compare(sent, question, outcome)
-        if let landlord = outcome.landlord { check(sent, question, outcome, landlord, at: at) }
+        if let landlord = outcome.landlord { check(sent, question, outcome, landlord) }
+        if outcome.status == "unknown_sender", let person = ladder.sender(question, asOf: tick) {
+            strays[sent.name] = Unclaimed(sent: sent, place: place, person: person)
+        }
         guard let landlord = outcome.landlord, let conversation = outcome.conversation,
             let person = ladder.sender(question, asOf: tick)
         else { return }
@@ -149,12 +276,15 @@ struct Oracle {
             sent.human, in: conversation, .init(landlord: landlord, tenant: outcome.tenant), of: person, tick: tick)
     }
 
-    private func conversation(of quote: Quote?) -> UniqueID? {
-        switch quote {
-        case .message(let name): outcomes[name]?.conversation
-        case .reply(let reply): replies[reply]
-        case nil: nil
-        }
+    /// The thread of what a message quotes. The provider's ids belong to the number they were seen on.
+    private func conversation(of quote: Quote?, in place: Place) -> UniqueID? {
+        let quoted =
+            switch quote {
+            case .message(let name): outcomes[name].map { ($0.conversation, places[name]) }
+            case .reply(let reply): replies[reply].flatMap { $0.isKnown ? ($0.conversation, $0.place) : nil }
+            case nil: (UniqueID?, Place?)?.none
+            }
+        return quoted?.1 == place ? quoted?.0 : nil
     }
 
     /// The ideal, or what the ideal would have been a moment ago.
@@ -166,23 +296,29 @@ struct Oracle {
         where outcome.agrees(with: ladder.answer(question, knowing: knowledge)) {
             return tally.diverged(reason)
         }
+        if outcome.landlord == nil, ladder.isInConflict(question, asOf: tick) {
+            return tally.diverged(.peopleInConflict)
+        }
         tally.violations.append(
-            .init(message: sent.name, what: "went \(outcome), where \(ideal) was due, and nothing explains it"))
+            .init(
+                message: sent.name, what: "went \(outcome), where \(ideal) was due, and nothing explains it",
+                known: ladder.explanation(question, knowing: .init(at: tick))))
     }
 
     /// What was known a moment ago, the least first: a message is decided by the table in memory, and by threads and
-    /// identities as they were when its batch began.
+    /// identities as they were when its batch began. A batch may begin anew with any webhook.
     private var knowledges: [(reason: Divergence, Ladder.Knowledge)] {
         var all: [(Divergence, Ladder.Knowledge)] = []
-        for threads in [tick, batchBegan] {
-            for identities in [tick, batchBegan, refreshed] {
-                for leases in [tick, refreshed] {
+        let began = [tick, batchBegan] + batches.reversed()
+        for threads in began {
+            for identities in began + refreshed {
+                for leases in [tick] + refreshed {
                     var knowledge = Ladder.Knowledge(at: tick)
                     (knowledge.threads, knowledge.identities, knowledge.leases) = (threads, identities, leases)
                     let reason: Divergence =
                         leases != tick
                         ? .tableBehindLeases
-                        : identities == refreshed
+                        : !began.contains(identities)
                             ? .tableBehindIdentities
                             : identities != tick ? .identityOfTheSameBatch : .threadOfTheSameBatch
                     if knowledge != .init(at: tick) { all.append((reason, knowledge)) }
@@ -192,22 +328,49 @@ struct Oracle {
         return all
     }
 
+    /// A message of a number's next holder came before the notice that it was left: until then they were one person, and
+    /// the thread stays with who left.
+    private func sharesThread(_ outcome: Outcome, _ landlord: RowID) -> Bool {
+        let humans = outcome.conversation.flatMap { people.thread($0)?.humans } ?? []
+        return humans.contains { truth.rents($0, from: landlord) }
+    }
+
+    /// Whether a thread is blocked, or one that flowed into it was.
+    private func isBlocked(_ conversation: UniqueID) -> Bool {
+        if blocked.contains(conversation) { return true }
+        guard let thread = people.thread(conversation) else { return false }
+        return people.threads(of: people.root(thread.person)).contains {
+            $0.key == thread.key && blocked.contains($0.conversation)
+        }
+    }
+
     /// What no lag excuses.
     private mutating func check(
-        _ sent: Sent, _ question: Ladder.Question, _ outcome: Outcome, _ landlord: RowID, at: Moment
+        _ sent: Sent, _ question: Ladder.Question, _ outcome: Outcome, _ landlord: RowID
     ) {
         if !ladder.claims(question, knowing: .init(at: tick)).contains(landlord) {
-            tally.wrong(sent.name, "went \(outcome), who has no claim on its sender by what was known")
+            let known = ladder.explanation(question, knowing: .init(at: tick))
+            tally.wrong(sent.name, "went \(outcome), who has no claim on its sender by what was known", known: known)
         }
         if !truth.rents(sent.human, from: landlord) {
-            if let reason = truth.excuse(sent, landlord, recordedAt: at, leases, people, place: question.place) {
+            let pair = Pair(human: sent.human, landlord: landlord)
+            let person = ladder.sender(question, asOf: tick)
+            if let reason = truth.excuse(sent, of: person, landlord, leases, people, place: question.place) {
                 tally.diverged(reason)
+                excused.insert(pair)
+            } else if excused.contains(pair) {
+                tally.diverged(.inTheThreadOfSuch)
+            } else if sharesThread(outcome, landlord) {
+                tally.diverged(.noticeAfterTheNextHolder)
+                excused.insert(pair)
             } else {
-                tally.wrong(sent.name, "went \(outcome), from whom human \(sent.human) never rented")
+                tally.wrong(
+                    sent.name, "went \(outcome), from whom human \(sent.human) never rented",
+                    known: ladder.explanation(question, knowing: .init(at: tick)))
             }
         }
         let isOn = leases.enabled[landlord] ?? false
-        let isBlocked = outcome.conversation.map { blocked.contains($0) } ?? false
+        let isBlocked = outcome.conversation.map { self.isBlocked($0) } ?? false
         let due = isBlocked ? "blocked" : isOn ? "delivered" : "opted_out"
         if outcome.status != due {
             tally.violations.append(.init(message: sent.name, what: "is \(outcome.status), not \(due)"))

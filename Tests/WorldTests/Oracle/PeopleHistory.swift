@@ -96,6 +96,18 @@ struct PeopleHistory {
         return all
     }
 
+    /// What a person goes by now.
+    func live(_ person: Person, realm: Int) -> (number: Number?, account: String?) {
+        var found: (number: Number?, account: String?) = (nil, nil)
+        for holding in holdings(of: person, asOf: .max) where holding.until == nil && holding.identity.realm == realm {
+            switch holding.identity.value {
+            case .number(let number): found.number = number
+            case .account(let account): found.account = account
+            }
+        }
+        return found
+    }
+
     /// Who left a number, known at a tick.
     func departures(from identity: Identity, asOf tick: Int) -> [(person: Person, between: ClosedRange<Moment>)] {
         (byIdentity[identity] ?? []).compactMap { index in

@@ -30,29 +30,47 @@ enum Divergence: String, CaseIterable, Hashable {
     case threadOfTheSameBatch = "a thread was opened in the same batch"
     case threadOfAnotherPerson = "the thread was opened for another person"
     // Nobody could know.
+    case peopleInConflict = "number and account id are two people's, and it waits for an administrator"
     case handedOnWithoutNotice = "the number was handed on without notice, and the landlord's data decided"
     case landlordWroteItAgain = "the landlord wrote a lease under a number its tenant had left"
     case lateAcrossHandOver = "the message came after its number was handed on"
+    case noticeAfterTheNextHolder = "the number's next holder wrote before the notice came, into the same thread"
+    case inTheThreadOfSuch = "it went into a thread that a message of one of these kinds had opened"
     case numberNeverTheirs = "the landlord filed a number that was never the sender's"
+}
+
+extension Divergence {
+    /// As `docs/decisions/0022-generated-world.md` calls it.
+    var name: String { "\(self)" }
 }
 
 /// What came of a world.
 struct Tally {
     struct Violation: Hashable, CustomStringConvertible {
         var message: MessageName?
+        /// Messages that may have to do with it.
+        var others: Set<MessageName> = []
         var isWrongLandlord = false
         var what: String
+        /// What the oracle knew of the sender.
+        var known: [String] = []
 
         var description: String { "\(message.map { "\($0) " } ?? "")\(what)" }
     }
 
     var messages = 0
+    /// The story could not be told to its end.
+    var isStuck = false
     var ideal = 0
     var notices = 0
     var duplicates = 0
+    /// Came again while it waited for its endpoint to be known.
+    var parkedAgain = 0
     var statuses = 0
     var ignored = 0
     var redriven = 0
+    /// Were nobody's, and found their landlord.
+    var healed = 0
     var verdicts: [String: Int] = [:]
     var divergences: [Divergence: Int] = [:]
     var violations: [Violation] = []
@@ -61,8 +79,8 @@ struct Tally {
 
     mutating func count(_ outcome: Outcome) { verdicts[outcome.status, default: 0] += 1 }
     mutating func diverged(_ reason: Divergence) { divergences[reason, default: 0] += 1 }
-    mutating func wrong(_ message: MessageName, _ what: String) {
-        violations.append(Violation(message: message, isWrongLandlord: true, what: what))
+    mutating func wrong(_ message: MessageName, _ what: String, known: [String] = []) {
+        violations.append(Violation(message: message, isWrongLandlord: true, what: what, known: known))
     }
 
     static func += (a: inout Tally, b: Tally) {
@@ -70,9 +88,12 @@ struct Tally {
         a.ideal += b.ideal
         a.notices += b.notices
         a.duplicates += b.duplicates
+        a.parkedAgain += b.parkedAgain
+        a.isStuck = a.isStuck || b.isStuck
         a.statuses += b.statuses
         a.ignored += b.ignored
         a.redriven += b.redriven
+        a.healed += b.healed
         a.verdicts.merge(b.verdicts, uniquingKeysWith: +)
         a.divergences.merge(b.divergences, uniquingKeysWith: +)
         a.violations += b.violations

@@ -22,34 +22,39 @@ struct Truth {
 
     /// Why a message may have gone to a landlord whom its human never rented from; `nil`: nothing excuses it.
     func excuse(
-        _ sent: Sent, _ landlord: RowID, recordedAt: Moment, _ leases: LeaseHistory, _ people: PeopleHistory,
+        _ sent: Sent, of person: PeopleHistory.Person?, _ landlord: RowID, _ leases: LeaseHistory,
+        _ people: PeopleHistory,
         place: Place
     ) -> Divergence? {
-        for number in numbers(sent, people, place) {
+        for number in numbers(sent, person, people) {
             let others = Set(
                 leases.everFiled(under: number).filter { $0.landlord == landlord }
                     .flatMap { humans[$0.lease] ?? [] })
             guard !others.isEmpty, let tenures = tenures[number] else { continue }
             guard let own = tenures.last(where: { $0.human == sent.human }) else { return .numberNeverTheirs }
-            let later = tenures.contains { others.contains($0.human) && $0.from >= own.until ?? .max }
-            if later, own.until ?? .max <= recordedAt { return .lateAcrossHandOver }
+            let identity = PeopleHistory.Identity(realm: place.realm, value: .number(number))
+            let told = people.departures(from: identity, asOf: .max).filter {
+                $0.between.lowerBound == $0.between.upperBound
+            }
+            func wasTold(_ left: Moment) -> Bool { told.contains { $0.between.lowerBound == left } }
+            if let left = own.until, tenures.contains(where: { others.contains($0.human) && $0.from >= left }) {
+                // A later holder's landlord.
+                if sent.number == number { return .lateAcrossHandOver }
+                if !wasTold(left) { return .handedOnWithoutNotice }
+            }
             let earlier = tenures.filter { others.contains($0.human) && $0.until ?? .max <= own.from }
             guard let left = earlier.compactMap(\.until).max() else { continue }
-            let identity = PeopleHistory.Identity(realm: place.realm, value: .number(number))
-            let wasTold = people.departures(from: identity, asOf: .max).contains { $0.between.contains(left) }
-            return wasTold ? .landlordWroteItAgain : .handedOnWithoutNotice
+            return wasTold(left) ? .landlordWroteItAgain : .handedOnWithoutNotice
         }
         return nil
     }
 
-    /// The number shown, or those of the account.
-    private func numbers(_ sent: Sent, _ people: PeopleHistory, _ place: Place) -> [Number] {
-        if let number = sent.number { return [number] }
-        guard let account = sent.account,
-            let person = people.holder(.init(realm: place.realm, value: .account(account)))
-        else { return [] }
-        return people.holdings(of: person, asOf: .max).compactMap {
-            if case .number(let number) = $0.identity.value { number } else { nil }
+    /// The number shown, and those the sender has or had.
+    private func numbers(_ sent: Sent, _ person: PeopleHistory.Person?, _ people: PeopleHistory) -> [Number] {
+        var numbers = [sent.number].compactMap { $0 }
+        for holding in person.map({ people.holdings(of: $0, asOf: .max) }) ?? [] {
+            if case .number(let number) = holding.identity.value, !numbers.contains(number) { numbers.append(number) }
         }
+        return numbers
     }
 }

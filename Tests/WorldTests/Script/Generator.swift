@@ -24,6 +24,8 @@ struct Generator {
         var messages: Int
         /// Webhooks intake takes at once.
         var batchSize: Int
+        /// Whether the table is refreshed when intake asks for it.
+        var answersIntake: Bool
     }
 
     /// 2026-01-05, eight in the morning.
@@ -60,7 +62,8 @@ struct Generator {
         var showsNumber: Int
         var sent: [MessageName] = []
         var received: [RowID] = []
-        var isGone = false
+        /// When the number and the id became theirs.
+        var changedAt: Moment = 0
     }
 
     struct LandlordState {
@@ -88,7 +91,7 @@ struct Generator {
         let batchSize = [3, 10, 40, 1000][Int(seed % 4)]
         return Story(
             seed: seed, start: start, steps: generator.steps, truth: generator.truth, messages: generator.messages,
-            batchSize: batchSize)
+            batchSize: batchSize, answersIntake: seed % 3 != 0)
     }
 
     private init(random: SeededGenerator, shape: Shape) {
@@ -108,7 +111,11 @@ struct Generator {
     private mutating func turn(messagesLeft: Int) {
         now += Moment(1 + pick(2 * 60 * shape.turnMinutes))
         for event in clerical.due(now) { tell(.landlord(event)) }
-        for _ in 0..<pick(shape.happeningsMax + 1) { happen() }
+        for _ in 0..<pick(shape.happeningsMax + 1) {
+            now += Moment(2 + pick(60))
+            happen()
+        }
+        now += Moment(2 + pick(60))
         for _ in 0..<min(messagesLeft, 1 + pick(shape.messagesMax)) { write() }
         if chance(35) { landlordAnswers() }
         if !isLateKnown, messages > 4000 || messagesLeft < 500 { learnEndpoint() }

@@ -149,7 +149,7 @@ extension Generator {
         let kind = pick(100)
         let human = Human(
             number: number, account: kind < 22 ? nil : newAccount(),
-            showsNumber: kind < 22 ? 100 : kind < 84 ? 95 : 15)
+            showsNumber: kind < 22 ? 100 : kind < 84 ? 95 : 15, changedAt: now)
         humans.append(human)
         truth.tenures[number, default: []].append(.init(human: humans.count - 1, from: now))
         return humans.count - 1
@@ -177,6 +177,7 @@ extension Generator {
         let (old, oldAccount) = (humans[human].number, humans[human].account)
         let new = chance(15) && !freeNumbers.isEmpty ? freeNumbers.remove(at: pick(freeNumbers.count)) : newNumber()
         humans[human].number = new
+        humans[human].changedAt = now
         if oldAccount != nil, chance(85) { humans[human].account = newAccount() }
         truth.handOver(from: old, to: new, by: human, at: now)
         freeNumbers.append(old)
@@ -196,6 +197,7 @@ extension Generator {
             default: tenancies[tenancy].filed = old
             }
         }
+        now += Moment(2 + pick(60))
         if chance(50) { stranger() }
     }
 
@@ -203,6 +205,7 @@ extension Generator {
         guard let old = humans[human].account else { return }
         let new = newAccount()
         humans[human].account = new
+        humans[human].changedAt = now
         restless += [human, human]
         if chance(75) { announce([.account(from: old, to: new)], by: human) }
     }

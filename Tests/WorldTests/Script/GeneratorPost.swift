@@ -19,7 +19,7 @@ extension Generator {
         var sent = Sent(
             name: nextMessage(), human: human, number: shows ? person.number : nil,
             account: person.account == nil || (shows && chance(6)) ? nil : person.account,
-            at: now - Moment(pick(20)))
+            at: max(person.changedAt, now - Moment(pick(20))))
         sent.quotes = quote(by: human)
         humans[human].sent.append(sent.name)
         messages += 1

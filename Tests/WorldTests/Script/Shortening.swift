@@ -6,10 +6,18 @@ struct Shortening {
     /// Stories told at most.
     var triesMax = 400
 
-    func shorten(_ story: Generator.Story, to message: MessageName) async throws -> [Step] {
-        var steps = Self.upTo(message, story.steps)
-        let relevant = Self.relevant(steps, to: message)
-        if try await stillFails(relevant) { steps = relevant }
+    /// - Parameter messages: those the violation is about; what has nothing to do with their authors is left out at once.
+    func shorten(_ story: Generator.Story, to messages: Set<MessageName>) async throws -> [Step] {
+        let all = Self.cut(story.steps)
+        var steps = all
+        search: for some in [Self.upTo(messages, all), all] {
+            for subject in messages.sorted().map({ Set([$0]) }) + [messages] {
+                let relevant = Self.relevant(some, to: subject)
+                guard try await stillFails(relevant) else { continue }
+                steps = relevant
+                break search
+            }
+        }
         var tries = 0
         var size = max(1, steps.count / 2)
         while size >= 1, tries < triesMax {
@@ -32,27 +40,28 @@ struct Shortening {
         return steps
     }
 
-    /// Nothing after the batch in which the message is recorded first matters. Webhooks are cut into their updates.
-    private static func upTo(_ message: MessageName, _ steps: [Step]) -> [Step] {
-        var cut: [Step] = []
-        var isThere = false
-        for step in steps {
-            guard case .post(let post) = step.action, post.updates.count > 1 else {
-                cut.append(step)
-                if case .post(let post) = step.action, post.updates.first?.message == message { isThere = true }
-                if case .settle = step.action, isThere { return cut }
-                continue
-            }
-            for update in post.updates {
-                cut.append(Step(at: step.at, action: .post(Post(id: post.id, place: post.place, updates: [update]))))
-                if update.message == message { isThere = true }
+    /// Webhooks are cut into their updates.
+    private static func cut(_ steps: [Step]) -> [Step] {
+        steps.flatMap { step -> [Step] in
+            guard case .post(let post) = step.action else { return [step] }
+            return post.updates.map { update in
+                Step(at: step.at, action: .post(Post(id: post.id, place: post.place, updates: [update])))
             }
         }
-        return cut
+    }
+
+    /// Mostly nothing matters after the batch in which a message is recorded first.
+    private static func upTo(_ messages: Set<MessageName>, _ steps: [Step]) -> [Step] {
+        var missing = messages
+        for (index, step) in steps.enumerated() {
+            if case .post(let post) = step.action, let name = post.updates.first?.message { missing.remove(name) }
+            if case .settle = step.action, missing.isEmpty { return Array(steps[...index]) }
+        }
+        return steps
     }
 
     /// The steps that touch the message's human, their numbers and ids, and who else had these.
-    private static func relevant(_ steps: [Step], to message: MessageName) -> [Step] {
+    private static func relevant(_ steps: [Step], to messages: Set<MessageName>) -> [Step] {
         var humans: Set<Int> = []
         var numbers: Set<Number> = []
         var rows: Set<RowID> = []
@@ -61,11 +70,11 @@ struct Shortening {
                 for update in post.updates {
                     switch update {
                     case .message(let sent)
-                    where sent.name == message || humans.contains(sent.human)
+                    where messages.contains(sent.name) || humans.contains(sent.human)
                         || sent.number.map { numbers.contains($0) } ?? false:
                         humans.insert(sent.human)
                         if let number = sent.number { numbers.insert(number) }
-                    case .notice(let notice) where notice.name == message || humans.contains(notice.human):
+                    case .notice(let notice) where messages.contains(notice.name) || humans.contains(notice.human):
                         humans.insert(notice.human)
                         if case .number(let old, let new) = notice.change { numbers.formUnion([old, new]) }
                     default: continue
@@ -119,5 +128,22 @@ extension LandlordEvent {
             rows.contains(id) || numbers.contains(number)
         case .lease(let id, let row): rows.contains(id) || rows.contains(row.tenant)
         }
+    }
+}
+
+extension Generator.Story {
+    /// Who wrote each message.
+    var authors: [MessageName: Int] {
+        var authors: [MessageName: Int] = [:]
+        for case .post(let post) in steps.map(\.action) {
+            for update in post.updates {
+                switch update {
+                case .message(let sent): authors[sent.name] = sent.human
+                case .notice(let notice): authors[notice.name] = notice.human
+                case .status, .other: continue
+                }
+            }
+        }
+        return authors
     }
 }

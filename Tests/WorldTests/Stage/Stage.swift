@@ -11,33 +11,31 @@ import Synchronization
 final class Stage {
     private(set) var database: WorldDatabase
     private let journal = WorldJournal()
-    private let table = LiveRoutingTable()
-    private let source: PostgresRouteSource
+    private let feed: Feed
     private let session: RecorderSession
-    private let batchSize: Int
+    private let healingSession: RecorderSession
     private let clock: StoryClock
     private var intake: Task<Void, Never>?
     private var nextOwner: UInt64 = 1
-    let events = IntakeEventLog()
 
-    init(batchSize: Int) async throws {
+    /// - Parameter answersIntake: whether the table is refreshed when intake asks for it; else it fails, in silence.
+    init(answersIntake: Bool) async throws {
         database = try await WorldDatabase()
-        source = PostgresRouteSource(database.configuration)
+        feed = Feed(PostgresRouteSource(database.configuration), answersIntake: answersIntake)
         session = RecorderSession(database.configuration)
-        self.batchSize = batchSize
+        healingSession = RecorderSession(database.configuration)
         clock = StoryClock(Generator.start)
     }
 
-    var recordedWebhooks: Int { journal.count }
-
-    func startIntake() {
+    func startIntake(batchSize: Int) {
         var limits = IntakeLimits()
         limits.batchEntriesMax = batchSize
-        let (table, clock) = (table, clock)
+        let (table, clock) = (feed.table, clock)
         let intake = Intake(
             journal: journal, recorder: PostgresRecorder(session), lookup: PostgresConversationLookup(session),
-            table: { table.snapshot }, owner: UniqueID(high: 0x4001, low: nextOwner), limits: limits,
-            clock: ManualClock(), now: { clock.now }, observer: events)
+            table: { table.snapshot }, refreshTable: { [feed] in await feed.refreshWhenAsked() },
+            owner: UniqueID(high: 0x4001, low: nextOwner), limits: limits, clock: ManualClock(), now: { clock.now },
+            observer: journal)
         nextOwner += 1
         self.intake = Task { await intake.run() }
     }
@@ -51,6 +49,7 @@ final class Stage {
     func close() async {
         await stopIntake()
         await session.close()
+        await healingSession.close()
         await database.close()
     }
 
@@ -65,24 +64,29 @@ final class Stage {
     func makeKnown(_ place: Place) async throws { try await database.makeKnown(place) }
 
     /// Brings the table in memory up to date.
-    func refresh(full: Bool) async throws {
-        if !full, let current = table.snapshot, let delta = try await source.changes(since: current.cursor) {
-            let next = current.applying(delta)
-            table.publish(next.needsCompaction ? next.compacted() : next, asOf: .now)
-            return
-        }
-        var builder = RoutingTableBuilder()
-        let cursor = try await source.loadAll { builder.add($0) }
-        table.publish(builder.finish(cursor: cursor, replacing: table.snapshot), asOf: .now)
+    func refresh(full: Bool) async throws { try await feed.refresh(full: full) }
+
+    /// Lets messages go on whose wait is over, by what the table took up since the last time, or all there are.
+    /// - Returns: whether any moved.
+    func heal(everything: Bool = false) async throws -> Bool {
+        let (table, clock) = (feed.table, clock)
+        let hints = everything ? .everything : feed.takeHints()
+        let healing = Healing(
+            messages: PostgresWaitingMessages(healingSession), lookup: PostgresConversationLookup(healingSession),
+            table: { table.snapshot }, now: { clock.now })
+        return try await !healing.heal(hints).isEmpty
     }
 
+    /// How often the table was refreshed because intake asked for it.
+    var refreshesAsked: Int { feed.asked.withLock { $0 } }
+
     /// Hands webhooks to the journal, and waits until they are recorded.
-    func record(_ posts: [Post]) async {
+    func record(_ posts: [Post]) async throws {
         journal.append(
             posts.map {
                 Envelope(source: .meta, receivedAt: clock.now, signature: [], body: WebhookBody.bytes($0))
             })
-        await journal.untilIdle()
+        try await journal.untilIdle()
     }
 
     /// Everything once more, from the first webhook: as after a database that was restored from an old backup, but for
@@ -90,13 +94,9 @@ final class Stage {
     func replay() async throws {
         await stopIntake()
         try await database.owner.execute("UPDATE gateway.journal_checkpoints SET position = 0")
-        startIntake()
-        while true {
-            let position = try await database.owner.query("SELECT position FROM gateway.journal_checkpoints").one()
-            if try position.int64(0) == Int64(journal.count) { break }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-        await journal.untilIdle()
+        journal.forgetReader()
+        startIntake(batchSize: 256)
+        try await journal.untilIdle()
     }
 
     // MARK: Looking
@@ -129,6 +129,47 @@ final class Stage {
              CROSS JOIN LATERAL (SELECT * FROM gateway.whatsapp_messages x
                                   WHERE x.sent_at = k.sent_at AND x.id = k.message_id LIMIT 1) m
             """)
+}
+
+/// The table in memory, and the way to it.
+private final class Feed: Sendable {
+    let table = LiveRoutingTable()
+    let asked = Mutex(0)
+    private let hints = Mutex(HealingHints())
+    private let source: PostgresRouteSource
+    private let answersIntake: Bool
+
+    init(_ source: PostgresRouteSource, answersIntake: Bool) {
+        self.source = source
+        self.answersIntake = answersIntake
+    }
+
+    func refresh(full: Bool) async throws {
+        if !full, let current = table.snapshot, let delta = try await source.changes(since: current.cursor) {
+            let next = current.applying(delta)
+            hints.withLock { $0.formUnion(HealingHints(delta)) }
+            table.publish(next.needsCompaction ? next.compacted() : next, asOf: .now)
+            return
+        }
+        var builder = RoutingTableBuilder()
+        let cursor = try await source.loadAll { builder.add($0) }
+        table.publish(builder.finish(cursor: cursor, replacing: table.snapshot), asOf: .now)
+        hints.withLock { $0 = .everything }
+    }
+
+    /// What changed since the last time.
+    func takeHints() -> HealingHints {
+        hints.withLock { hints in
+            defer { hints = HealingHints() }
+            return hints
+        }
+    }
+
+    func refreshWhenAsked() async {
+        guard answersIntake else { return }
+        asked.withLock { $0 += 1 }
+        try? await refresh(full: false)
+    }
 }
 
 /// The story's time, for the gateway.

@@ -9,13 +9,16 @@ struct WorldDatabase {
     /// Of the landlord application and of the clock; it may do everything.
     let owner: PostgresConnection
     let configuration: PostgresConfiguration
+    private let cluster: TemporaryCluster
+    private let name: String
     private(set) var endpoints: [Place: UniqueID] = [:]
 
     private static let login = "gateway_world"
 
     init() async throws {
         let cluster = try await TemporaryCluster.shared()
-        let name = try await cluster.makeDatabase(copying: "world") { connectionString in
+        self.cluster = cluster
+        name = try await cluster.makeDatabase(copying: "world") { connectionString in
             try await cluster.createLogin(Self.login)
             let connection = try await PostgresConnection.connect(PostgresConfiguration(connectionString))
             try await connection.execute(Self.clock)
@@ -30,7 +33,14 @@ struct WorldDatabase {
         for place in [Place.main, .second] { try await makeKnown(place) }
     }
 
-    func close() async { await owner.close() }
+    /// And drops it: a long run has many.
+    func close() async {
+        await owner.close()
+        guard let other = try? await PostgresConnection.connect(PostgresConfiguration(cluster.connectionString()))
+        else { return }
+        _ = try? await other.execute("DROP DATABASE \(name) WITH (FORCE)")
+        await other.close()
+    }
 
     // MARK: The clock
 
@@ -168,9 +178,17 @@ struct WorldDatabase {
             [.id(reply.uuid), .int64(at), .text(WebhookBody.replyWamid(reply))])
     }
 
-    func block(_ conversation: UniqueID) async throws {
-        _ = try await owner.query(
-            "UPDATE gateway.whatsapp_conversations SET status = 'blocked' WHERE id = $1", [.id(conversation)])
+    /// Blocks the thread a message is in now; `nil`: it is in none.
+    func block(threadOf message: MessageName, in place: Place) async throws -> UniqueID? {
+        guard let endpoint = endpoints[place] else { return nil }
+        return try await owner.query(
+            """
+            UPDATE gateway.whatsapp_conversations c SET status = 'blocked'
+              FROM gateway.message_ids k
+              JOIN gateway.whatsapp_messages m ON m.sent_at = k.sent_at AND m.id = k.message_id
+             WHERE k.key = gateway.message_key($1, $2) AND c.id = m.conversation_id RETURNING c.id
+            """, [.id(endpoint), .text(message.wamid)]
+        ).first?.id(0)
     }
 }
 

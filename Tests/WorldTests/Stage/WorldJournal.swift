@@ -1,4 +1,5 @@
 import GatewayTesting
+import Intake
 import Journal
 import Messaging
 
@@ -11,6 +12,8 @@ final class WorldJournal: Journal {
         var confirmed: Int64 = 0
         /// The reader waits for what comes after this.
         var waitingAfter: Int64?
+        /// Why the reader does not get on.
+        var trouble: String?
     }
 
     private let state = Watched(State())
@@ -24,10 +27,19 @@ final class WorldJournal: Journal {
         }
     }
 
-    /// Returns when all there is was recorded, and the reader waits.
-    func untilIdle() async {
-        await state.until { $0.waitingAfter == Int64($0.entries.count) && $0.confirmed == Int64($0.entries.count) }
+    /// Whoever read before reads no more.
+    func forgetReader() { state.change { $0.waitingAfter = nil } }
+
+    /// Returns when all there is was recorded, and the reader waits; or does not get on.
+    func untilIdle() async throws {
+        await state.until {
+            $0.trouble != nil
+                || $0.waitingAfter == Int64($0.entries.count) && $0.confirmed == Int64($0.entries.count)
+        }
+        if let trouble = state.value.trouble { throw Trouble(reason: trouble) }
     }
+
+    struct Trouble: Error { let reason: String }
 
     var standing: JournalStanding {
         let state = state.value
@@ -55,8 +67,26 @@ final class WorldJournal: Journal {
     }
 
     func rewind(to position: JournalPosition) async throws(JournalError) {
-        state.change { $0.confirmed = position.value }
+        state.change { state in
+            state.confirmed = position.value
+            state.waitingAfter = nil
+        }
     }
 
     func renew(id: UniqueID) async throws(JournalError) { state.change { $0.id = id } }
+}
+
+/// Nothing goes wrong in a story: whatever intake would try again, or park, ends it.
+extension WorldJournal: IntakeObserver {
+    func observe(_ event: IntakeEvent) {
+        let trouble: String? =
+            switch event {
+            case .retrying(let reason, _): reason
+            case .stopped(let refusals, let sqlState): "stopped after \(refusals) refusals, SQLSTATE \(sqlState)"
+            case .parked(let position, let index, let sqlState):
+                "update \(index) of webhook \(position.value) was refused, SQLSTATE \(sqlState)"
+            default: nil
+            }
+        if let trouble { state.change { $0.trouble = trouble } }
+    }
 }
