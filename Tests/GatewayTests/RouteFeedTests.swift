@@ -123,7 +123,8 @@ struct FeedChange: Sendable, CustomTestStringConvertible {
         FeedChange(
             "a number that is none", "UPDATE public.tenants SET phone = '?' WHERE name = 'Tess'", [tess, alias]),
         FeedChange(
-            "a tenant's name, by which nothing is decided", "UPDATE public.tenants SET name = 'T.' WHERE name = 'Tess'", []),
+            "a tenant's name, by which nothing is decided", "UPDATE public.tenants SET name = 'T.' WHERE name = 'Tess'",
+            []),
         FeedChange(
             "a tenant's owner",
             prepare: """
