@@ -161,13 +161,14 @@ extension EndToEndTests {
             try await Stage.run { stage in
                 let movers = Watched<[Int: MovingScript.Mover]>([:])
                 // Far fewer than are taken: each of these is recorded by itself, in several round trips.
-                let load = Load(port: stage.ingressPort, connections: 2, pause: .milliseconds(40)) {
+                let load = Load(port: stage.ingressPort, connections: 2, allowed: 0) {
                     MovingScript(worker: $0, workers: 2, seed: seed, movers: movers)
                 }
                 var gaps = 0
                 try await load.running { load in
                     for life in 0..<15 {
                         let process = try await stage.start()
+                        load.allow(50)
                         try await load.acknowledged(Int.random(in: 1...25, using: &generator))
                         if life % 3 == 0 {
                             #expect(try await process.end(by: SIGKILL) == .signal(SIGKILL))
@@ -176,6 +177,7 @@ extension EndToEndTests {
                         }
                     }
                     _ = try await stage.start()
+                    load.allow(50)
                     try await load.acknowledged(20)
                 }
                 print("kills between steps: \(gaps) with a webhook recorded in part")

@@ -26,7 +26,9 @@ final class Load: Sendable {
     private let state = Mutex(Ledger())
     private let isStopped = Atomic(false)
     private let connections: Int
-    private let pause: Duration
+    /// How many webhooks may be begun in all.
+    private let allowed: Watched<Int>
+    private let begun = Atomic(0)
     private let makeScript: @Sendable (_ worker: Int) -> any WebhookScript
 
     convenience init(port: Int, connections: Int = 4, seed: UInt64) {
@@ -34,19 +36,22 @@ final class Load: Sendable {
     }
 
     /// - Parameters:
-    ///   - pause: between two webhooks of a connection.
+    ///   - allowed: how many webhooks are posted before more are allowed.
     ///   - script: what each connection posts, by its number.
     init(
-        port: Int, connections: Int, pause: Duration = .zero,
+        port: Int, connections: Int, allowed: Int = .max,
         script: @escaping @Sendable (_ worker: Int) -> any WebhookScript
     ) {
         self.port = port
         self.connections = connections
-        self.pause = pause
+        self.allowed = Watched(allowed)
         makeScript = script
     }
 
     var ledger: Ledger { state.withLock { $0 } }
+
+    /// Lets so many more webhooks be posted, and no more before the next call.
+    func allow(_ more: Int) { allowed.change { $0 = begun.load(ordering: .relaxed) + more } }
 
     /// Runs while the body runs; the webhooks that are under way then are settled.
     func running<Result>(_ body: (Load) async throws -> Result) async throws -> Result {
@@ -65,6 +70,7 @@ final class Load: Sendable {
 
     private func stop(_ workers: [Task<Void, Never>]) async {
         isStopped.store(true, ordering: .relaxed)
+        allowed.change { $0 = .max }
         for worker in workers { await worker.value }
     }
 
@@ -79,7 +85,7 @@ final class Load: Sendable {
     private func work(_ index: Int) async {
         var script = makeScript(index)
         var connection: WebhookConnection?
-        while !isStopped.load(ordering: .relaxed), !Task.isCancelled {
+        while await mayBegin() {
             let webhook = script.next()
             state.withLock { $0.sent.formUnion(webhook.wamids) }
             var isSettled = false
@@ -88,9 +94,15 @@ final class Load: Sendable {
                 // A gateway that is down stays down when the load ends, too.
                 if !isSettled, isStopped.load(ordering: .relaxed) { return }
             }
-            if pause > .zero { try? await Task.sleep(for: pause) }
         }
         await connection?.close()
+    }
+
+    /// Waits for leave to post the next webhook; `false` when the load ends.
+    private func mayBegin() async -> Bool {
+        let number = begun.add(1, ordering: .relaxed).oldValue
+        await allowed.until { number < $0 }
+        return !isStopped.load(ordering: .relaxed) && !Task.isCancelled
     }
 
     private func attempt(
