@@ -4,12 +4,14 @@ import Testing
 
 @Suite struct RoutingRulesTests {
     static func rules(_ text: String) throws(RulesErrors) -> RoutingRules {
-        try RoutingRules(files: [RulesFile(name: "a.yaml", text: text)], directory: "routing-rules")
+        try RoutingRules(files: [RulesFile(name: "a.yaml", text: text)], directory: "routing-rules") {
+            $0 == "Europe/London"
+        }
     }
 
     static func errors(_ files: [RulesFile]) -> [RulesError] {
         do {
-            _ = try RoutingRules(files: files, directory: "routing-rules")
+            _ = try RoutingRules(files: files, directory: "routing-rules") { $0 == "Europe/London" }
             return []
         } catch {
             return error.errors
@@ -31,9 +33,10 @@ import Testing
             RulesFile(name: "b.yaml", text: "version: 1\nladder:\n  landlord_spoke_hours: 12"),
             RulesFile(name: "a.yaml", text: "version: 1\nsignature: \"{landlord} writes: \""),
         ]
-        let rules = try RoutingRules(files: files, directory: "routing-rules")
+        let rules = try RoutingRules(files: files, directory: "routing-rules") { $0 == "Europe/London" }
         #expect(rules.signature.template == "{landlord} writes: " && rules.landlordSpokeHours == 12)
-        #expect(try RoutingRules(files: files.reversed(), directory: "routing-rules") == rules)
+        #expect(
+            try RoutingRules(files: files.reversed(), directory: "routing-rules") { $0 == "Europe/London" } == rules)
     }
 
     @Test("the digest tells files apart")
@@ -120,7 +123,7 @@ import Testing
         let errors = Self.errors([RulesFile(name: "a.yaml", text: "version: 1\nsignatur: x")])
         #expect(
             errors.map(\.description) == [
-                "a.yaml:2:1: unknown key in a rules file: \"signatur\". Known keys: version, signature, ladder."
+                "a.yaml:2:1: unknown key in a rules file: \"signatur\". Known keys: version, signature, ladder, unknown_sender, rules."
             ])
     }
 

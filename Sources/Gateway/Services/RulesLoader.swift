@@ -54,6 +54,6 @@ package final class RulesLoader: Sendable {
             }
             return RulesFile(name: name, content: .bytes([UInt8](data)))
         }
-        return try RoutingRules(files: files, directory: directory)
+        return try RoutingRules(files: files, directory: directory) { TimeZone(identifier: $0) != nil }
     }
 }

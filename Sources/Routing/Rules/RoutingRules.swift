@@ -29,31 +29,49 @@ package struct RulesFile: Hashable, Sendable {
     }
 }
 
-/// What the administrators decided: how replies are signed, and how far the ladder's window reaches.
+/// What the administrators decided: rules, how replies are signed, and how the ladder works.
 package struct RoutingRules: Hashable, Sendable {
+    package var rules = RuleSet.empty
     /// In front of every reply of a landlord who has none of their own.
-    package var signature: LandlordSignature
+    package var signature = LandlordSignature.standard
     /// How long a conversation counts as one in which the landlord just spoke, in hours.
-    package var landlordSpokeHours: Int
+    package var landlordSpokeHours = 24
+    /// Whether a tenant who may mean several landlords is asked; without, the message waits for an administrator.
+    package var asks = true
+    /// How long the answer is waited for, in hours.
+    package var askTimeoutHours = 24
+    package var afterTimeout = AfterTimeout.hold
+    /// What somebody hears whom no landlord has; nothing by default.
+    package var unknownSenderReply: String?
     /// Of the files they were read from: the same files give the same digest.
-    package var digest: UInt64
+    package var digest: UInt64 = 0
+
+    /// Where messages go whose sender did not say which landlord they are for.
+    package enum AfterTimeout: Hashable, Sendable {
+        /// They wait for an administrator.
+        case hold
+        /// To this landlord, if the sender is still a tenant of theirs; else they wait.
+        case assign(UniqueID)
+    }
 
     /// What holds where the files say nothing.
-    package static let standard = RoutingRules(signature: .standard, landlordSpokeHours: 24, digest: 0)
+    package static let standard = RoutingRules()
 
     /// The hours a window may have: beyond a week, who spoke last says nothing about who is meant.
     package static let landlordSpokeHoursRange = 1...168
+    /// Meta lets us answer for 24 hours; an answer to a question may come later.
+    package static let askTimeoutHoursRange = 1...168
 
-    package init(signature: LandlordSignature, landlordSpokeHours: Int, digest: UInt64) {
-        self.signature = signature
-        self.landlordSpokeHours = landlordSpokeHours
-        self.digest = digest
-    }
+    init() {}
 
     /// Reads all files of the rules directory, in the order of their names. Each setting may stand in one of them only.
-    /// - Parameter directory: its path, for the error when there is no file in it.
+    /// - Parameters:
+    ///   - directory: its path, for the error when there is no file in it.
+    ///   - isTimeZone: whether a name stands in the time zone database.
     /// - Throws: everything that is wrong, with file, line and column.
-    package init(files: [RulesFile], directory: String) throws(RulesErrors) {
+    package init(
+        files: [RulesFile], directory: String, isTimeZone: @escaping (String) -> Bool
+    ) throws(RulesErrors) {
         guard !files.isEmpty else {
             throw RulesErrors([
                 RulesError(
@@ -61,7 +79,7 @@ package struct RoutingRules: Hashable, Sendable {
                     hint: "Copy routing-rules/default.yaml there, or set GATEWAY_RULES_DIR to where your rules are.")
             ])
         }
-        var reader = RulesReader()
+        var reader = RulesReader(isTimeZone: isTimeZone)
         for file in files.sorted(by: { $0.name < $1.name }) { reader.read(file) }
         guard reader.errors.isEmpty else { throw RulesErrors(reader.errors) }
         self = reader.rules

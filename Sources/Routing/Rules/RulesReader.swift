@@ -3,20 +3,32 @@ import Yams
 
 /// Goes through the rules files one after the other and keeps what they set, and what is wrong with them.
 struct RulesReader {
-    private(set) var rules = RoutingRules.standard
+    private(set) var settings = RoutingRules.standard
     private(set) var errors: [RulesError] = []
+    /// In the order of files and lines.
+    var collected: [Rule] = []
+    let isTimeZone: (String) -> Bool
     /// Where each setting was made: making it twice is an error, for nobody could say which one holds.
     private var definitions: [String: String] = [:]
     /// The file being read.
-    private var file = ""
+    private(set) var file = ""
 
     private static let version = 1
+
+    init(isTimeZone: @escaping (String) -> Bool) { self.isTimeZone = isTimeZone }
+
+    /// What was read, if nothing is wrong.
+    var rules: RoutingRules {
+        var rules = settings
+        rules.rules = RuleSet(collected)
+        return rules
+    }
 
     mutating func read(_ file: RulesFile) {
         self.file = file.name
         do {
             let document = try RulesDocument(file)
-            rules.digest = document.digest(after: rules.digest)
+            settings.digest = document.digest(after: settings.digest)
             readTop(document.root)
         } catch {
             errors.append(error)
@@ -24,7 +36,7 @@ struct RulesReader {
     }
 
     private mutating func readTop(_ root: Node) {
-        let known = ["version", "signature", "ladder"]
+        let known = ["version", "signature", "ladder", "unknown_sender", "rules"]
         guard let keys = mapping(root, named: "a rules file", knownKeys: known) else { return }
         if let version = keys["version"] {
             _ = integer(version, key: "version", range: Self.version...Self.version)
@@ -33,6 +45,8 @@ struct RulesReader {
         }
         if let signature = keys["signature"], define("signature", at: signature) { readSignature(signature) }
         if let ladder = keys["ladder"], define("ladder", at: ladder) { readLadder(ladder) }
+        if let policy = keys["unknown_sender"], define("unknown_sender", at: policy) { readUnknownSender(policy) }
+        if let rules = keys["rules"] { readRules(rules) }
     }
 
     private mutating func readSignature(_ node: Node) {
@@ -41,7 +55,7 @@ struct RulesReader {
         if text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control && $0 != "\n" }) {
             fail(node, text, problem: "the signature contains control characters", hint: example)
         } else if let template = LandlordSignature(template: text) {
-            rules.signature = template
+            settings.signature = template
         } else if text.contains("{landlord}") {
             fail(node, text, problem: "the signature has \(text.count) characters", hint: "At most 120 are allowed.")
         } else {
@@ -50,18 +64,42 @@ struct RulesReader {
     }
 
     private mutating func readLadder(_ node: Node) {
-        guard let keys = mapping(node, named: "ladder", knownKeys: ["landlord_spoke_hours"]) else { return }
+        let known = ["landlord_spoke_hours", "ask", "ask_timeout_hours", "after_timeout"]
+        guard let keys = mapping(node, named: "ladder", knownKeys: known) else { return }
         if let hours = keys["landlord_spoke_hours"],
             let value = integer(hours, key: "landlord_spoke_hours", range: RoutingRules.landlordSpokeHoursRange)
         {
-            rules.landlordSpokeHours = value
+            settings.landlordSpokeHours = value
         }
+        if let ask = keys["ask"], let value = boolean(ask, key: "ask") { settings.asks = value }
+        if let hours = keys["ask_timeout_hours"],
+            let value = integer(hours, key: "ask_timeout_hours", range: RoutingRules.askTimeoutHoursRange)
+        {
+            settings.askTimeoutHours = value
+        }
+        if let after = keys["after_timeout"] { readAfterTimeout(after) }
+    }
+
+    /// `hold`, or `assign: <landlord>`.
+    private mutating func readAfterTimeout(_ node: Node) {
+        if node.scalar?.string == "hold" {
+            settings.afterTimeout = .hold
+        } else if let keys = mapping(node, named: "after_timeout", knownKeys: ["assign"]),
+            let landlord = keys["assign"].map({ identifiers($0, key: "assign") })?.first
+        {
+            settings.afterTimeout = .assign(landlord)
+        }
+    }
+
+    private mutating func readUnknownSender(_ node: Node) {
+        guard let keys = mapping(node, named: "unknown_sender", knownKeys: ["reply"]) else { return }
+        if let reply = keys["reply"] { settings.unknownSenderReply = text(reply, "reply", Self.replyLengthMax) }
     }
 
     // MARK: Reading nodes
 
     /// The values of a mapping by key, after each unknown key was reported.
-    private mutating func mapping(_ node: Node, named name: String, knownKeys: [String]) -> [String: Node]? {
+    mutating func mapping(_ node: Node, named name: String, knownKeys: [String]) -> [String: Node]? {
         guard case .mapping(let mapping) = node else {
             let kind = node.scalar == nil ? "a list" : "a single value"
             fail(
@@ -82,7 +120,7 @@ struct RulesReader {
         return values
     }
 
-    private mutating func string(_ node: Node, key: String) -> String? {
+    mutating func string(_ node: Node, key: String) -> String? {
         guard let scalar = node.scalar, scalar.style != .plain || !Self.isOtherType(scalar.string) else {
             fail(node, node.scalar?.string, problem: "'\(key)' must be a text", hint: "Put the text in double quotes.")
             return nil
@@ -111,7 +149,7 @@ struct RulesReader {
 
     // MARK: Reporting
 
-    private mutating func define(_ setting: String, at node: Node) -> Bool {
+    mutating func define(_ setting: String, at node: Node) -> Bool {
         let place = "\(file):\(node.mark?.line ?? 1)"
         if let first = definitions.updateValue(place, forKey: setting) {
             definitions[setting] = first
@@ -121,7 +159,7 @@ struct RulesReader {
         return true
     }
 
-    private mutating func fail(_ node: Node, _ text: String? = nil, problem: String, hint: String) {
+    mutating func fail(_ node: Node, _ text: String? = nil, problem: String, hint: String) {
         errors.append(
             RulesError(
                 file: file, line: node.mark?.line, column: node.mark?.column, offendingText: text, problem: problem,
