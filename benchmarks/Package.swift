@@ -31,6 +31,10 @@ let package = Package(
             path: "Sources/RoutingBenchmark",
             swiftSettings: rules),
         .executableTarget(
+            name: "rules-benchmark", dependencies: ["Routing", "Messaging", "Reporting"],
+            path: "Sources/RulesBenchmark",
+            swiftSettings: rules),
+        .executableTarget(
             name: "decode-benchmark", dependencies: ["Webhooks", "Messaging", "Reporting"],
             path: "Sources/DecodeBenchmark",
             swiftSettings: rules),

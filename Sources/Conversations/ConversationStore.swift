@@ -80,11 +80,15 @@ public struct ConversationSummary: Hashable, Sendable {
     public var lastMessageAt: Timestamp
     /// Until when a free-form answer may be sent; `nil` = no window is open.
     public var windowOpenUntil: Timestamp?
+    /// Labels that rules gave it, in the order of the alphabet.
+    public var tags: [String]
+    /// `normal` or `high`: a rule wants it looked at first.
+    public var priority: String
 
     public init(
         id: UniqueID, tenantID: UniqueID?, tenantName: String?, tenantPhone: PhoneNumber?, propertyID: UniqueID?,
         propertyAddress: String?, channel: String, status: String, unreadCount: Int, lastMessageAt: Timestamp,
-        windowOpenUntil: Timestamp?
+        windowOpenUntil: Timestamp?, tags: [String] = [], priority: String = "normal"
     ) {
         self.id = id
         self.tenantID = tenantID
@@ -97,6 +101,8 @@ public struct ConversationSummary: Hashable, Sendable {
         self.unreadCount = unreadCount
         self.lastMessageAt = lastMessageAt
         self.windowOpenUntil = windowOpenUntil
+        self.tags = tags
+        self.priority = priority
     }
 }
 

@@ -23,6 +23,9 @@ package enum DeliveryDecision: Hashable, Sendable {
 extension RetryPolicy {
     /// What keeps a job from being sent at all: `nil` when it may go.
     package func decisionBeforeSending(_ job: OutboxJob) -> DeliveryDecision? {
+        guard job.permission != "question_closed" else {
+            return .refused(code: nil, error: "not sent: the question is answered or expired by now")
+        }
         guard job.permission == "ok" else {
             return .refused(code: nil, error: "not sent: the recipient must not be written to (\(job.permission))")
         }

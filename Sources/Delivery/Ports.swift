@@ -20,6 +20,8 @@ public protocol OutboxStore: Sendable {
 /// What a job does, and by whom it is claimed. Each kind is claimed by itself, so that none blocks another.
 public enum OutboxKind: String, Sendable, CaseIterable {
     case metaSend = "meta_send"
+    /// Which landlord is meant? Of somebody who waits with the question on the screen: never behind replies.
+    case ask
 }
 
 /// A claimed job.
@@ -31,7 +33,8 @@ public struct OutboxJob: Hashable, Sendable {
     public let attemptsMax: Int
     /// What to send; `nil` when the job's payload cannot be read.
     public let message: OutboundMessage?
-    /// `ok`, or why the recipient must not be written to (`stopped_all`, `stopped_landlord`, `revoked`, `no_opt_in`).
+    /// `ok`, or why the recipient must not be written to (`stopped_all`, `stopped_landlord`, `revoked`, `no_opt_in`);
+    /// `question_closed` for a question that is answered or expired by now.
     public let permission: String
 
     public init(id: Int64, attempt: Int, attemptsMax: Int, message: OutboundMessage?, permission: String) {

@@ -16,6 +16,8 @@ struct Database: Sendable {
     let routes: RouteLoader
     let healing: HealingService
     let outbox: PostgresOutboxStore
+    let questions: PostgresOutboxStore
+    let expiry: QuestionExpiry
     let forwards: PostgresForwardQueue
     let conversations: PostgresConversationStore
     let housekeeping: [any Service]
@@ -41,6 +43,8 @@ struct Database: Sendable {
             session, host: ProcessInfo.processInfo.hostName, passesWebhooksOn: configuration.downstream != nil)
         lookup = PostgresConversationLookup(session)
         outbox = PostgresOutboxStore(connection("outbox"))
+        questions = PostgresOutboxStore(connection("questions"))
+        expiry = QuestionExpiry(PostgresPool(connection("expiry"), limits: .init(connectionsMax: 1)))
         forwards = PostgresForwardQueue(connection("forwards"))
         conversations = PostgresConversationStore(
             PostgresPool(connection("api"), limits: .init(connectionsMax: Self.landlordConnectionsMax)))

@@ -68,7 +68,7 @@ package struct Gateway: Sendable {
         let front = front(journal, configuration, registry: registry, board: board)
         let intake = Intake(
             journal: front.journal, recorder: database.recorder, lookup: database.lookup,
-            table: { database.routes.table.snapshot }, isStale: { database.routes.isStale },
+            table: { database.routes.table.snapshot }, rules: { rules.inForce }, isStale: { database.routes.isStale },
             refreshTable: { await database.routes.refreshNow() }, owner: newID(), clock: ContinuousClock(),
             now: SystemTime.now,
             observer: IntakeReporter(logger: logger, health: board.register("recording", blocksAcknowledging: false)))
@@ -89,6 +89,7 @@ package struct Gateway: Sendable {
         services += [GatedService(database.gate, database.routes), GatedService(database.gate, IntakeService(intake))]
         services.append(GatedService(database.gate, database.healing))
         services += database.housekeeping.map { GatedService(database.gate, $0) }
+        services.append(GatedService(database.gate, questions(database, rules, logger: logger)))
         services += try delivery(configuration, database, logger: logger)
         services += forwarding(configuration, database, board: board, logger: logger)
         let api = api(configuration, database, certificates, rules, logger: logger)
@@ -185,10 +186,33 @@ package struct Gateway: Sendable {
             baseURL: configuration.meta.graphURL, version: configuration.meta.version, accessToken: token,
             appSecret: configuration.meta.appSecrets.first)
         graph.trustRootFile = configuration.meta.graphTrustFile
-        let service = DeliveryService(
-            graph: graph, outbox: database.outbox, worker: "\(newID())",
-            observe: DeliveryReporter(logger: logger).observe)
-        return [GatedService(database.gate, service)]
+        let reporter = DeliveryReporter(logger: logger)
+        // Meta gives a number 80 a second, whatever is sent.
+        return [(OutboxKind.metaSend, database.outbox, 72), (.ask, database.questions, 8)].map { kind, outbox, rate in
+            GatedService(
+                database.gate,
+                DeliveryService(
+                    graph: graph, kind: kind, perSecond: rate, outbox: outbox, worker: "\(newID())",
+                    observe: reporter.observe))
+        }
+    }
+
+    /// Questions nobody answered in time.
+    private static func questions(_ database: Database, _ rules: RulesLoader, logger: Logger) -> RepeatingService {
+        RepeatingService(every: .seconds(20)) {
+            var landlord: UniqueID?
+            if case .assign(let id) = rules.rules.afterTimeout { landlord = id }
+            do {
+                let outcome = try await database.expiry.run(assigningTo: landlord)
+                guard outcome.expired > 0 else { return }
+                logger.info(
+                    "questions were not answered in time",
+                    metadata: ["questions": "\(outcome.expired)", "messages_assigned": "\(outcome.released)"])
+            } catch {
+                logger.warning(
+                    "unanswered questions were not looked at; tried again", metadata: ["error": "\(error)"])
+            }
+        }
     }
 
     private static func api(

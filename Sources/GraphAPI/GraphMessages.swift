@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Messaging
 
-/// The body of `POST /{version}/{phone-number-id}/messages` for a text.
+/// The body of `POST /{version}/{phone-number-id}/messages` for a text, a question or a template.
 struct SendRequest: Encodable {
     struct Text: Encodable {
         let body: String
@@ -26,8 +26,10 @@ struct SendRequest: Encodable {
     /// With the plus sign: without it Meta may put the business's own country code in front.
     let to: String?
     let recipient: String?
-    let type = "text"
-    let text: Text
+    let type: String
+    let text: Text?
+    let interactive: Interactive?
+    let template: Template?
     let context: Context?
     /// Comes back in every status of this message, also when the answer to this call is lost.
     let callbackData: String
@@ -35,7 +37,7 @@ struct SendRequest: Encodable {
     enum CodingKeys: String, CodingKey {
         case product = "messaging_product"
         case recipientType = "recipient_type"
-        case to, recipient, type, text, context
+        case to, recipient, type, text, interactive, template, context
         case callbackData = "biz_opaque_callback_data"
     }
 
@@ -48,7 +50,23 @@ struct SendRequest: Encodable {
             to = nil
             recipient = id
         }
-        text = Text(body: message.text)
+        var content: (text: Text?, interactive: Interactive?, template: Template?) = (nil, nil, nil)
+        switch message.form {
+        case .text:
+            type = "text"
+            content.text = Text(body: message.text)
+        // More options than rows: the answer is written.
+        case .question(let form) where form.shape == .numbered:
+            type = "text"
+            content.text = Text(body: form.body)
+        case .question(let form):
+            type = "interactive"
+            content.interactive = Interactive(form)
+        case .template(let name, let language):
+            type = "template"
+            content.template = Template(name: name, language: .init(code: language))
+        }
+        (text, interactive, template) = content
         context = message.quotedMessageID.map(Context.init)
         callbackData = message.reference.callbackData
     }
@@ -57,6 +75,61 @@ struct SendRequest: Encodable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
         return try [UInt8](encoder.encode(self))
+    }
+}
+
+extension SendRequest {
+    struct Template: Encodable {
+        struct Language: Encodable {
+            let code: String
+        }
+
+        let name: String
+        let language: Language
+    }
+
+    /// Up to three buttons, or one that opens a list.
+    struct Interactive: Encodable {
+        struct Body: Encodable {
+            let text: String
+        }
+
+        struct Option: Encodable {
+            let id: String
+            let title: String
+            let description: String?
+        }
+
+        struct Button: Encodable {
+            let type = "reply"
+            let reply: Option
+        }
+
+        struct Section: Encodable {
+            let rows: [Option]
+        }
+
+        struct Action: Encodable {
+            let button: String?
+            let buttons: [Button]?
+            let sections: [Section]?
+        }
+
+        let type: String
+        let body: Body
+        let action: Action
+
+        init(_ form: QuestionForm) {
+            let isList = form.shape == .list
+            let options = form.options.map {
+                Option(id: $0.id, title: $0.title, description: isList ? $0.description : nil)
+            }
+            type = isList ? "list" : "button"
+            body = Body(text: form.body)
+            action = Action(
+                button: isList ? form.button : nil, buttons: isList ? nil : options.map(Button.init),
+                sections: isList ? [Section(rows: options)] : nil)
+        }
     }
 }
 

@@ -26,10 +26,13 @@ struct DecodedEntry: Sendable {
 /// Turns decoded webhooks into a batch. Pure: the table is a snapshot, the clock was read before.
 struct BatchPlanner {
     let resolver: Resolver
+    let rules: RulesInForce
     let now: Timestamp
     let limits: IntakeLimits
     /// The table may be out of date: the database is asked about every sender.
     var asksDatabase: Bool
+    /// Whether senders are answered and asked: not about messages that were received long ago.
+    var answersSenders = true
 
     /// A batch, and the messages of it about whose senders the database is to be asked.
     struct Draft {
@@ -58,12 +61,16 @@ struct BatchPlanner {
             return ThreadQuestion(
                 endpoint: pending.pending.endpoint, phone: message.sender.phone?.key,
                 accountID: message.sender.accountID, quotedMessageID: message.quotedMessageID,
-                sentAt: recorded.sentAt)
+                questionID: pending.pending.token?.question, sentAt: recorded.sentAt)
         }
     }
 
-    init(table: RoutingTable, now: Timestamp, limits: IntakeLimits, asksDatabase: Bool = false) {
-        resolver = Resolver(table: table, today: now.day)
+    init(
+        table: RoutingTable, now: Timestamp, limits: IntakeLimits, rules: RulesInForce = .none,
+        asksDatabase: Bool = false
+    ) {
+        resolver = Resolver(table: table, today: now.day, landlordSpokeHours: rules.rules.landlordSpokeHours)
+        self.rules = rules
         self.now = now
         self.limits = limits
         self.asksDatabase = asksDatabase
@@ -75,7 +82,7 @@ struct BatchPlanner {
         using generator: inout IdentifierGenerator
     ) -> Draft {
         var draft = Draft(batch: batch)
-        draft.batch.tableGeneration = resolver.table.generation
+        noteGenerations(in: &draft)
         draft.batch.webhooks.reserveCapacity(entries.count)
         draft.batch.messages.reserveCapacity(entries.count)
         for entry in entries {
@@ -88,6 +95,12 @@ struct BatchPlanner {
                     ignored: draft.counts.ignored - before.ignored, parked: draft.counts.parked - before.parked))
         }
         return draft
+    }
+
+    /// What the decisions of a batch are made with.
+    func noteGenerations(in draft: inout Draft) {
+        draft.batch.tableGeneration = resolver.table.generation
+        draft.batch.rulesGeneration = rules.generation
     }
 
     /// Some updates of a webhook, without the webhook itself.
@@ -169,49 +182,91 @@ struct BatchPlanner {
             sentAt: clamped(message.sentAt), destination: .unclaimed)
         recorded.message.sender = message.senderAfterChanges
         let place = draft.batch.messages.count
-        let unknown = resolver.pending(at: endpoint, withRoutes: [])
+        func waitForRoutes() {
+            let unknown = resolver.pending(recorded.message, at: endpoint, withRoutes: [])
+            wait(unknown, for: place, sentAt: recorded.sentAt, needsRoutes: true, in: &draft)
+        }
         if asksDatabase {
-            draft.pending.append(.init(message: place, pending: unknown, needsRoutes: true))
+            waitForRoutes()
         } else {
             switch resolver.firstPass(recorded.message, at: endpoint) {
-            case .decided(let decision):
-                recorded.destination = .init(decision)
+            case .decided(let resolution):
+                switch resolution.decision {
                 // Nobody is a stranger, or between two landlords, by the table alone: it may not know yet.
-                switch decision {
-                case .unclaimed, .held:
-                    draft.pending.append(.init(message: place, pending: unknown, needsRoutes: true))
-                case .lease, .thread: break
+                case .unclaimed, .held: waitForRoutes()
+                case .lease, .thread, .landlord: conclude(resolution, on: &recorded, using: &generator)
                 }
             case .needsThreads(let pending):
                 let isSettled = pending.candidates.only != nil
-                draft.pending.append(.init(message: place, pending: pending, needsRoutes: !isSettled))
+                wait(pending, for: place, sentAt: recorded.sentAt, needsRoutes: !isSettled, in: &draft)
             }
         }
         draft.batch.messages.append(recorded)
     }
 
-    /// Settles what waited for the database: `threads` answers `draft.questions`, `routes` `draft.routeQuestions`, in
+    /// A message is dated within bounds here: that time counts, not the provider's.
+    private func wait(
+        _ pending: Resolver.Pending, for message: Int, sentAt: Timestamp, needsRoutes: Bool, in draft: inout Draft
+    ) {
+        var pending = pending
+        pending.at = sentAt
+        draft.pending.append(.init(message: message, pending: pending, needsRoutes: needsRoutes))
+    }
+
+    /// What the ladder made of a message, and what the rules say to it.
+    private func conclude(
+        _ resolution: Resolution, on recorded: inout RecordedMessage, using generator: inout some RandomNumberGenerator
+    ) {
+        let isAnswerable = recorded.sentAt >= now.advanced(bySeconds: -limits.answerableSecondsMax)
+        let ruling = rules.ruling(
+            on: resolution, recorded.message, sentAt: recorded.sentAt, at: recorded.endpoint, table: resolver.table,
+            mayAnswer: answersSenders && isAnswerable)
+        recorded.destination = .init(ruling.decision)
+        recorded.isWithheld = ruling.isWithheld
+        recorded.matchedRules = ruling.matched
+        recorded.orders = RecordedOrder.orders(of: ruling, rules.rules, at: now, using: &generator)
+    }
+
+    /// Settles what waited for the database: `facts` answers `draft.questions`, `routes` `draft.routeQuestions`, in
     /// order.
-    func settle(_ draft: inout Draft, threads: [[ThreadReference]], routes: [[Route]] = []) {
+    func settle(
+        _ draft: inout Draft, facts: [SenderFacts], routes: [[Route]] = [],
+        using generator: inout some RandomNumberGenerator
+    ) {
         var routes = routes[...]
-        for (waiting, threads) in zip(draft.pending, threads) {
+        var answered: Set<UniqueID> = []
+        for (waiting, facts) in zip(draft.pending, facts) {
             var pending = waiting.pending
             if waiting.needsRoutes, let found = routes.popFirst() {
-                pending = resolver.pending(at: pending.endpoint, withRoutes: found)
+                pending = resolver.pending(
+                    draft.batch.messages[waiting.message].message, at: pending.endpoint, withRoutes: found)
+                pending.at = waiting.pending.at
             }
-            draft.batch.messages[waiting.message].destination = .init(resolver.decide(pending, threads: threads))
+            var facts = facts
+            if !answered.isEmpty {
+                // An earlier message of the batch answers: the next one is a message again.
+                for index in facts.questions.indices where answered.contains(facts.questions[index].id) {
+                    facts.questions[index].isOpen = false
+                }
+            }
+            let resolution = resolver.decide(pending, facts)
+            if resolution.answer != nil { answered.formUnion(facts.questions.map(\.id)) }
+            conclude(resolution, on: &draft.batch.messages[waiting.message], using: &generator)
         }
         draft.pending = []
     }
 
     /// Resolves messages again whose routes did not hold, with the routes the database has now.
-    func resolveAgain(_ stale: [StaleRoute], in draft: inout Draft) {
+    func resolveAgain(
+        _ stale: [StaleRoute], in draft: inout Draft, using generator: inout some RandomNumberGenerator
+    ) {
         for route in stale {
             let recorded = draft.batch.messages[route.message]
             switch resolver.firstPass(recorded.message, at: recorded.endpoint, withRoutes: route.routes) {
-            case .decided(let decision): draft.batch.messages[route.message].destination = .init(decision)
+            case .decided(let resolution):
+                conclude(resolution, on: &draft.batch.messages[route.message], using: &generator)
             case .needsThreads(let pending):
-                draft.pending.append(.init(message: route.message, pending: pending, needsRoutes: false))
+                wait(pending, for: route.message, sentAt: recorded.sentAt, needsRoutes: false, in: &draft)
             }
         }
     }
@@ -332,7 +387,8 @@ extension RecordedMessage.Destination {
         switch decision {
         case .lease(let candidate, let rung): self = .lease(candidate, rung: rung)
         case .thread(let thread, let rung): self = .thread(thread, rung: rung)
-        case .held(let candidates): self = .held(candidates)
+        case .landlord(let id, let rung): self = .landlord(id, rung: rung)
+        case .held(let candidates, let threads): self = .held(candidates, threads: threads)
         case .unclaimed: self = .unclaimed
         }
     }

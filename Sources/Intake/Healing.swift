@@ -95,13 +95,14 @@ public struct Healing: Sendable {
             endpoint: sender.endpoint, id: "", sender: Sender(phone: sender.phone, accountID: sender.accountID),
             sentAt: now(), type: "text")
         switch resolver.firstPass(message, at: endpoint, withRoutes: sender.routes) {
-        case .decided(let decision): return decision
+        case .decided(let resolution): return resolution.decision
         case .needsThreads(let pending):
-            let threads = try await lookup.threads(for: [
+            let facts = try await lookup.facts(for: [
                 ThreadQuestion(
                     endpoint: endpoint, phone: sender.phone?.key, accountID: sender.accountID, quotedMessageID: nil)
             ])
-            return resolver.decide(pending, threads: threads.first ?? [])
+            // What is being asked is for what comes in now to answer.
+            return resolver.decide(pending, SenderFacts(threads: facts.first?.threads ?? [])).decision
         }
     }
 

@@ -1,6 +1,6 @@
-public import Journal
-public import Messaging
-public import Routing
+package import Journal
+package import Messaging
+package import Routing
 
 /// The loop from the journal to the database: read, decode, resolve, record, confirm. One for each journal.
 ///
@@ -12,6 +12,7 @@ public actor Intake {
     let recorder: any Recorder
     let lookup: any ConversationLookup
     private let table: @Sendable () -> RoutingTable?
+    let rules: @Sendable () -> RulesInForce
     private let isStale: @Sendable () -> Bool
     private let refreshTable: @Sendable () async -> Void
     let limits: IntakeLimits
@@ -39,13 +40,15 @@ public actor Intake {
     /// To be made when the journal was opened, before anything is appended to it.
     /// - Parameters:
     ///   - table: the routing table as it is now; `nil` until it was loaded once.
+    ///   - rules: those in force.
     ///   - isStale: whether the table may be too old to decide by: then the database is asked about every sender.
     ///   - refreshTable: brings the table up to date, or fails to in silence; called when a commit did something to
     ///     identities, before the next batch is decided.
     ///   - owner: a new id for this process: the fence's token.
-    public init(
+    package init(
         journal: any Journal, recorder: any Recorder, lookup: any ConversationLookup,
-        table: @escaping @Sendable () -> RoutingTable?, isStale: @escaping @Sendable () -> Bool = { false },
+        table: @escaping @Sendable () -> RoutingTable?,
+        rules: @escaping @Sendable () -> RulesInForce = { .none }, isStale: @escaping @Sendable () -> Bool = { false },
         refreshTable: @escaping @Sendable () async -> Void = {}, owner: UniqueID,
         limits: IntakeLimits = IntakeLimits(), clock: any Clock<Duration>, now: @escaping @Sendable () -> Timestamp,
         observer: any IntakeObserver
@@ -54,6 +57,7 @@ public actor Intake {
         self.recorder = recorder
         self.lookup = lookup
         self.table = table
+        self.rules = rules
         self.isStale = isStale
         self.refreshTable = refreshTable
         self.owner = owner
@@ -206,7 +210,8 @@ public actor Intake {
     }
 
     func makePlanner() async throws(Interruption) -> BatchPlanner {
-        BatchPlanner(table: try await loadedTable(), now: now(), limits: limits, asksDatabase: isStale())
+        BatchPlanner(
+            table: try await loadedTable(), now: now(), limits: limits, rules: rules(), asksDatabase: isStale())
     }
 
     func plan(
@@ -239,11 +244,11 @@ public actor Intake {
         _ draft: BatchPlanner.Draft, _ planner: BatchPlanner
     ) async throws(RecorderError) -> BatchPlanner.Draft {
         guard !draft.pending.isEmpty else { return draft }
-        let threads = try await lookup.threads(for: draft.questions)
+        let facts = try await lookup.facts(for: draft.questions)
         let leases = draft.routeQuestions
         let routes = leases.isEmpty ? [] : try await lookup.routes(for: leases)
         var settled = draft
-        planner.settle(&settled, threads: threads, routes: routes)
+        planner.settle(&settled, facts: facts, routes: routes, using: &generator)
         return settled
     }
 
@@ -276,7 +281,7 @@ public actor Intake {
             case .fenced(let checkpoint): throw .fenced(isForeign: isForeign(checkpoint))
             case .staleRoutes(let stale):
                 observer.observe(.staleRoutes(messages: stale.count))
-                planner.resolveAgain(stale, in: &draft)
+                planner.resolveAgain(stale, in: &draft, using: &generator)
                 try await settleThreads(&draft, planner)
                 staleAttempts += 1
             }
@@ -336,14 +341,5 @@ public actor Intake {
         observer.observe(.retrying(reason: reason, delay: delay))
         do { try await clock.sleep(for: delay) } catch { throw .cancelled }
         if Task.isCancelled { throw .cancelled }
-    }
-}
-
-extension RecorderError {
-    var reason: String {
-        switch self {
-        case .dataRejected(let sqlState, let detail): "SQLSTATE \(sqlState): \(detail)"
-        case .unavailable(let reason): reason
-        }
     }
 }

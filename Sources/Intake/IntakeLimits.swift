@@ -17,6 +17,8 @@ public struct IntakeLimits: Hashable, Sendable {
     /// Messages dated further back, or further ahead, than this are dated at the limit: partitions end somewhere.
     public var pastSecondsMax: Int64 = 60 * 86_400
     public var futureSecondsMax: Int64 = 86_400
+    /// Nobody is answered or asked by itself about a message older than this: the provider's window is about to close.
+    public var answerableSecondsMax: Int64 = 23 * 3600
 
     public init() {}
 }

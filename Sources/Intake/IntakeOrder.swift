@@ -128,7 +128,7 @@ extension Intake {
             var progress = OrderedRecording.Progress()
             for (number, step) in recording.steps.enumerated() {
                 var draft = recording.draft(of: number)
-                draft.batch.tableGeneration = planner.resolver.table.generation
+                planner.noteGenerations(in: &draft)
                 switch step {
                 case .changes(let changes): draft.batch.identityChanges = changes(planner)
                 case .updates(let add): add(planner, &draft, &generator)
@@ -157,7 +157,7 @@ extension Intake {
         for _ in 0..<Self.staleAttemptsMax {
             guard case .staleRoutes(let stale) = result else { return result }
             observer.observe(.staleRoutes(messages: stale.count))
-            planner.resolveAgain(stale, in: &draft)
+            planner.resolveAgain(stale, in: &draft, using: &generator)
             draft = try await answered(draft, planner)
             result = try await recorder.record(draft.batch)
         }

@@ -24,7 +24,6 @@ extension Intake {
         let planner = try await makePlanner()
         var batch = RecordBatch(journal: checkpointNumber, owner: owner, after: fence, upTo: fence)
         batch.redriven = [request.id]
-        batch.tableGeneration = planner.resolver.table.generation
         let place = BatchPlanner.Place(
             position: request.position, index: request.index, source: request.source, receivedAt: request.receivedAt,
             payload: request.payload)
@@ -33,6 +32,7 @@ extension Intake {
                 return try await redriveInOrder(update, at: place, batch, planner)
             }
             var draft = BatchPlanner.Draft(batch: batch)
+            planner.noteGenerations(in: &draft)
             planner.add(update, at: place, to: &draft, using: &generator)
             try await settleThreads(&draft, planner)
             try await commit(draft, planner, receivedAt: request.receivedAt)

@@ -141,7 +141,7 @@ extension BatchPlanner {
         }
         // What was ignored and cannot be processed stays ignored.
         draft.batch.parked = []
-        draft.batch.tableGeneration = resolver.table.generation
+        noteGenerations(in: &draft)
         draft.batch.replay = replay
         return draft
     }
@@ -163,12 +163,14 @@ extension BatchPlanner {
 
 /// What a replay would do, found out without a gateway.
 public enum ReplayPreview {
-    /// The batch a slice would make with this table, its messages not yet settled by threads.
+    /// The batch a slice would make with this table, as if nobody had a thread.
     public static func batch(of slice: ReplaySlice, table: RoutingTable, now: Timestamp) -> RecordBatch {
         var generator = IdentifierGenerator()
         let batch = RecordBatch(journal: 0, owner: UniqueID(high: 0, low: 0), after: .start, upTo: .start)
-        return BatchPlanner(table: table, now: now, limits: IntakeLimits())
-            .draft(slice, into: batch, using: &generator).batch
+        let planner = BatchPlanner(table: table, now: now, limits: IntakeLimits())
+        var draft = planner.draft(slice, into: batch, using: &generator)
+        planner.settle(&draft, facts: draft.questions.map { _ in SenderFacts() }, using: &generator)
+        return draft.batch
     }
 }
 
@@ -206,7 +208,9 @@ extension Intake {
         _ slice: ReplaySlice, passing refused: ReplaySlice? = nil
     ) async throws(Interruption) -> String? {
         try await refusal { () async throws(Interruption) in
-            let planner = BatchPlanner(table: try await loadedTable(), now: now(), limits: limits)
+            // What rules say, they said when it came in: nobody is answered after days.
+            var planner = BatchPlanner(table: try await loadedTable(), now: now(), limits: limits)
+            planner.answersSenders = false
             let batch = RecordBatch(journal: checkpointNumber, owner: owner, after: fence, upTo: fence)
             var draft = planner.draft(slice, into: batch, using: &generator)
             if let refused {

@@ -55,6 +55,8 @@ public struct RecordBatch: Sendable {
     public var parked: [ParkedUpdate] = []
     /// Generation of the routing table the decisions were made with; stands in `routing_metadata`.
     public var tableGeneration: UInt64 = 0
+    /// Generation of the rules the decisions were made with; beside it. 0 = no rules were asked.
+    public var rulesGeneration: Int64 = 0
     /// Parked updates that this batch settles: deleted, and moved from `parked` in their webhook's counts.
     public var redriven: [RedriveRequest.ID] = []
     /// Set for a replay: nothing new was read, and `messages` and `statuses` come from webhooks that have their rows.
@@ -137,6 +139,13 @@ public struct RecordedMessage: Sendable {
     /// Clamped to what the partitions hold.
     public var sentAt: Timestamp
     public var destination: Destination
+    /// In the thread, and not passed on to the landlord: a rule says so.
+    public var isWithheld = false
+    /// Names of the rules that matched, in order.
+    public var matchedRules: [String] = []
+    /// What is to be done about it beside filing it, in order. Done once: a message that is recorded already orders
+    /// nothing.
+    public var orders: [RecordedOrder] = []
 
     public init(
         id: UniqueID, position: JournalPosition, endpoint: Endpoint, message: InboundMessage, sentAt: Timestamp,
@@ -156,8 +165,10 @@ public struct RecordedMessage: Sendable {
         case lease(Candidate, rung: Rung)
         /// Into a thread that exists, found by a quote or because it outlives its lease.
         case thread(ThreadReference, rung: Rung)
-        /// Several could be meant.
-        case held([Candidate])
+        /// To a landlord with whom the sender has neither; filed under no tenant.
+        case landlord(UniqueID, rung: Rung)
+        /// Several could be meant: by their leases, or, where only threads compete, by those.
+        case held([Candidate], threads: [ThreadReference] = [])
         /// Nobody has this sender.
         case unclaimed
     }
@@ -281,6 +292,10 @@ public struct RecordOutcome: Sendable {
     /// People seen for the first time, and contradictions found between identities.
     public var peopleResolved = 0
     public var identityConflicts = 0
+    /// Senders who are asked which landlord they mean, messages that an answer released, and automatic answers queued.
+    public var asked = 0
+    public var released = 0
+    public var answered = 0
     /// Identities were learnt or changed that routes go by: a table in memory from before the commit does not know.
     public var isIdentityNews = false
     /// The batch, with all its steps, had been committed before, and we had not heard of it: nothing was written now,
@@ -300,32 +315,45 @@ public enum RecorderError: Error, Sendable {
     case unavailable(String)
 }
 
+extension RecorderError {
+    var reason: String {
+        switch self {
+        case .dataRejected(let sqlState, let detail): "SQLSTATE \(sqlState): \(detail)"
+        case .unavailable(let reason): reason
+        }
+    }
+}
+
 /// Facts about senders that the routing table does not hold, or not yet. In the transaction that the recorder has open,
 /// if it has one.
 public protocol ConversationLookup: Sendable {
-    /// The sender's threads, and the one of the quoted message if it is the sender's.
-    func threads(for questions: [ThreadQuestion]) async throws(RecorderError) -> [[ThreadReference]]
+    /// The sender's threads with the one of the quoted message if it is the sender's, and what the sender was asked.
+    func facts(for questions: [ThreadQuestion]) async throws(RecorderError) -> [SenderFacts]
 
     /// All leases that may be the sender's as the database knows it now, whatever their standing.
     func routes(for questions: [ThreadQuestion]) async throws(RecorderError) -> [[Route]]
 }
 
-/// Asked for a message that quotes another, or whose sender has not exactly one running lease.
+/// Asked for a message that quotes another or taps an option, or whose sender has not exactly one running lease.
 public struct ThreadQuestion: Sendable {
     public var endpoint: Endpoint
     public var phone: PhoneKey?
     public var accountID: String?
     public var quotedMessageID: String?
+    /// Of the tapped option.
+    public var questionID: UniqueID?
     /// When the sender showed this number: a lease written since under another is not theirs. `nil`: at no one moment.
     public var sentAt: Timestamp?
 
     public init(
-        endpoint: Endpoint, phone: PhoneKey?, accountID: String?, quotedMessageID: String?, sentAt: Timestamp? = nil
+        endpoint: Endpoint, phone: PhoneKey?, accountID: String?, quotedMessageID: String?,
+        questionID: UniqueID? = nil, sentAt: Timestamp? = nil
     ) {
         self.sentAt = sentAt
         self.endpoint = endpoint
         self.phone = phone
         self.accountID = accountID
         self.quotedMessageID = quotedMessageID
+        self.questionID = questionID
     }
 }

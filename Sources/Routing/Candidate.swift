@@ -33,10 +33,12 @@ public struct ThreadReference: Hashable, Sendable {
     public var lastMessageAt: Timestamp?
     /// When the landlord spoke last.
     public var lastOutboundAt: Timestamp?
+    /// The landlord has put it away.
+    public var isArchived: Bool
 
     public init(
         conversationID: UniqueID, landlordID: UniqueID, tenantID: UniqueID?, propertyID: UniqueID?, isQuoted: Bool,
-        lastMessageAt: Timestamp?, lastOutboundAt: Timestamp?
+        lastMessageAt: Timestamp?, lastOutboundAt: Timestamp?, isArchived: Bool = false
     ) {
         self.conversationID = conversationID
         self.landlordID = landlordID
@@ -45,6 +47,7 @@ public struct ThreadReference: Hashable, Sendable {
         self.isQuoted = isQuoted
         self.lastMessageAt = lastMessageAt
         self.lastOutboundAt = lastOutboundAt
+        self.isArchived = isArchived
     }
 }
 
@@ -56,4 +59,10 @@ public enum Rung: String, Sendable, CaseIterable {
     case onlyCandidate = "only_candidate"
     /// No lease fits any more, and exactly one thread exists.
     case onlyThread = "only_thread"
+    /// Several could be meant, one of them just spoke, and no other has an open thread.
+    case landlordSpoke = "landlord_spoke"
+    /// A rule of the administrators says so.
+    case rule
+    /// The sender was asked, and answers.
+    case asked
 }

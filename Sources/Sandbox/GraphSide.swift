@@ -93,7 +93,8 @@ extension MetaTwin {
         let number = recipient.phone ?? String(recipient.text.filter(\.isNumber).prefix(15))
         return SentMessage(
             wamid: MetaPayloads.messageID(number: number, isInbound: false, using: &generator),
-            phoneNumberID: phoneNumberID, recipient: recipient, type: call.type ?? "text", text: call.text?.body,
+            phoneNumberID: phoneNumberID, recipient: recipient, type: call.type ?? "text",
+            text: call.text?.body ?? call.interactive?.text, interactive: call.interactive,
             quotedMessageID: call.context?.messageID, callbackData: call.callbackData, acceptedAt: now,
             hasConversation: (Int(version.dropFirst().prefix { $0.isNumber }) ?? 24) < 24)
     }
@@ -108,6 +109,7 @@ extension MetaTwin {
         guard call.names.contains(type) else {
             throw GraphError(code: 131008, details: "The parameter \(type) is required.")
         }
+        if type == "interactive" { try call.interactive?.check() }
         guard type == "text" else { return }
         guard let body = call.text?.body, !body.isEmpty else {
             throw GraphError(code: 131008, details: "The parameter text['body'] is required.")
@@ -247,6 +249,7 @@ private struct GraphCall: Decodable {
     let recipient: String?
     let type: String?
     let text: Text?
+    let interactive: InteractiveMessage?
     let context: Context?
     let callbackData: String?
     let status: String?
@@ -256,7 +259,7 @@ private struct GraphCall: Decodable {
 
     enum CodingKeys: String, CodingKey {
         case product = "messaging_product"
-        case to, recipient, type, text, context, status
+        case to, recipient, type, text, interactive, context, status
         case callbackData = "biz_opaque_callback_data"
         case messageID = "message_id"
     }
@@ -275,6 +278,7 @@ private struct GraphCall: Decodable {
         recipient = try fields.decodeIfPresent(String.self, forKey: .recipient)
         type = try fields.decodeIfPresent(String.self, forKey: .type)
         text = try fields.decodeIfPresent(Text.self, forKey: .text)
+        interactive = try fields.decodeIfPresent(InteractiveMessage.self, forKey: .interactive)
         context = try fields.decodeIfPresent(Context.self, forKey: .context)
         callbackData = try fields.decodeIfPresent(String.self, forKey: .callbackData)
         status = try fields.decodeIfPresent(String.self, forKey: .status)

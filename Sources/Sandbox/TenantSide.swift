@@ -22,6 +22,7 @@ extension MetaTwin {
         }
         group.get("stats") { _, _ in self.stats().response() }
         post("send", in: group) { try await self.send(self.decode(SendOrder.self, from: $0)) }
+        post("tap", in: group) { try await self.tap(self.decode(TapOrder.self, from: $0)) }
         post("batch", in: group) { try await self.sendBatch(self.decode(BatchOrder.self, from: $0)) }
         post("status", in: group) { try await self.sendStatus(self.decode(StatusOrder.self, from: $0)) }
         post("raw", in: group) { await self.deliver(try await self.body(of: $0), by: self.poster, ids: []) }
@@ -129,31 +130,67 @@ extension MetaTwin {
     }
 
     private func tenantMessage(_ order: SendOrder, to phone: MetaPhone) throws(TwinRequestError) -> TenantMessage {
-        var digits: String?
-        if let from = order.from, !from.isEmpty {
-            guard let number = PhoneNumber(parsing: from) else {
-                throw TwinRequestError(text: "\"from\" is not a phone number; write it like 447911123456")
-            }
-            digits = String(number.digits)
-        }
-        guard digits != nil || order.bsuid != nil else {
-            throw TwinRequestError(text: "\"from\" (a phone number) or \"bsuid\" is needed")
-        }
+        let digits = try digits(from: order.from, or: order.bsuid)
         let type = order.type ?? "text"
         guard let content = TenantMessage.Content(type: type, text: order.text, about: order.about) else {
             throw TwinRequestError(
                 text: "\"type\" is \"\(type)\"; it can be \(TenantMessage.Content.types.joined(separator: ", "))")
         }
         if type == "text", order.text == nil { throw TwinRequestError(text: "\"text\" is missing") }
+        return written(order, content, by: digits, to: phone)
+    }
+
+    private func written(
+        _ order: SendOrder, _ content: TenantMessage.Content, by digits: String?, to phone: MetaPhone
+    ) -> TenantMessage {
         let now = configuration.now()
         var generator = SystemRandomNumberGenerator()
-        let senders = [digits.map(RecipientName.phone), order.bsuid.map(RecipientName.accountID)].compactMap { $0 }
-        memory.noteInbound(from: senders, to: phone.phoneNumberID, at: now)
+        memory.noteInbound(from: Self.names(digits, order.bsuid), to: phone.phoneNumberID, at: now)
         return TenantMessage(
             from: digits,
             id: order.id ?? MetaPayloads.messageID(number: digits ?? "", isInbound: true, using: &generator),
             sentAt: order.timestamp.map { Timestamp(seconds: $0) } ?? now, content: content, accountID: order.bsuid,
             name: order.name ?? "Tenant", username: order.username, quotedMessageID: order.quote)
+    }
+
+    private static func names(_ digits: String?, _ bsuid: String?) -> [RecipientName] {
+        [digits.map(RecipientName.phone), bsuid.map(RecipientName.accountID)].compactMap { $0 }
+    }
+
+    private func digits(from: String?, or bsuid: String?) throws(TwinRequestError) -> String? {
+        guard let from, !from.isEmpty else {
+            if bsuid != nil { return nil }
+            throw TwinRequestError(text: "\"from\" (a phone number) or \"bsuid\" is needed")
+        }
+        guard let number = PhoneNumber(parsing: from) else {
+            throw TwinRequestError(text: "\"from\" is not a phone number; write it like 447911123456")
+        }
+        return String(number.digits)
+    }
+
+    private func tap(_ order: TapOrder) async throws -> Response {
+        let digits = try digits(from: order.from, or: order.bsuid)
+        let asked = order.message.map { memory.message($0) } ?? memory.question(to: Self.names(digits, order.bsuid))
+        guard let asked, let interactive = asked.interactive else {
+            throw TwinRequestError(text: "no message with something to tap was sent to this tenant")
+        }
+        let options = interactive.options
+        let index = order.title.map { title in options.firstIndex { $0.title == title } } ?? (order.option ?? 1) - 1
+        guard let index, options.indices.contains(index) else {
+            let known = options.enumerated().map { "\($0 + 1) \"\($1.title ?? "")\"" }.joined(separator: ", ")
+            throw TwinRequestError(text: "there is no such option; there are \(known)")
+        }
+        let option = options[index]
+        let (id, title) = (option.id ?? "", option.title ?? "")
+        let content: TenantMessage.Content =
+            interactive.isList
+            ? .listReply(id: id, title: title, description: option.description) : .buttonReply(id: id, title: title)
+        let phone = try phone(asked.phoneNumberID)
+        let send = SendOrder(
+            from: digits, quote: asked.wamid, bsuid: order.bsuid, name: order.name, id: order.id,
+            timestamp: order.timestamp)
+        let message = written(send, content, by: digits, to: phone)
+        return await deliver(MetaPayloads(phone: phone).webhook(message), by: poster, ids: [message.id])
     }
 
     private func report(_ order: StatusOrder) throws(TwinRequestError) -> StatusReport {
@@ -200,12 +237,20 @@ extension MetaTwin {
                     "recipient": message.recipient.accountID.map(MetaJSON.string),
                     "type": .string(message.type),
                     "text": message.text.map(MetaJSON.string),
+                    "options": message.interactive.map { MetaJSON.array($0.options.map(Self.option)) },
                     "quote": message.quotedMessageID.map(MetaJSON.string),
                     "biz_opaque_callback_data": message.callbackData.map(MetaJSON.string),
                     "accepted_at": .string(message.acceptedAt.rfc3339),
                     "statuses": .array(message.statuses.map(MetaJSON.string)),
                 ])
             })
+    }
+
+    private static func option(_ option: InteractiveMessage.Option) -> MetaJSON {
+        .object([
+            "id": option.id.map(MetaJSON.string), "title": option.title.map(MetaJSON.string),
+            "description": option.description.map(MetaJSON.string),
+        ])
     }
 
     private func stats() -> MetaJSON {

@@ -63,6 +63,25 @@ package struct TwinClient: Sendable {
         }
     }
 
+    /// Whose option is to be tapped, and which.
+    package struct Tap: Encodable, Sendable {
+        package var from: String?
+        package var bsuid: String?
+        /// The wamid of the message with the options.
+        package var message: String?
+        /// Counted from 1.
+        package var option: Int?
+        package var title: String?
+
+        package init(from: String?, bsuid: String?, message: String?, option: Int?, title: String?) {
+            self.from = from
+            self.bsuid = bsuid
+            self.message = message
+            self.option = option
+            self.title = title
+        }
+    }
+
     private struct Refusal: Decodable {
         let error: String
     }
@@ -86,8 +105,15 @@ package struct TwinClient: Sendable {
     }
 
     package func send(_ order: Order, via way: Way = .meta) async throws(Failure) -> Receipt {
+        try await receipt(way.path, order)
+    }
+
+    /// Lets a tenant tap one of the options they were shown.
+    package func tap(_ tap: Tap) async throws(Failure) -> Receipt { try await receipt("tap", tap) }
+
+    private func receipt(_ path: String, _ order: some Encodable) async throws(Failure) -> Receipt {
         guard let body = try? JSONEncoder().encode(order) else { throw .refused("the text cannot be written as JSON") }
-        let (status, answer) = try await post(way.path, Array(body))
+        let (status, answer) = try await post(path, Array(body))
         if let receipt = try? JSONDecoder().decode(Receipt.self, from: Data(answer)) { return receipt }
         guard let refusal = try? JSONDecoder().decode(Refusal.self, from: Data(answer)) else {
             throw .unreadable(status: status)

@@ -9,6 +9,8 @@ struct SentMessage: Sendable {
     let recipient: RecipientName
     let type: String
     let text: String?
+    /// What can be tapped.
+    let interactive: InteractiveMessage?
     let quotedMessageID: String?
     let callbackData: String?
     let acceptedAt: Timestamp
@@ -107,6 +109,13 @@ final class TwinMemory: Sendable {
     /// The newest, oldest of them first.
     func messages(limit: Int) -> [SentMessage] {
         state.withLock { Array($0.sent.suffix(limit)) }
+    }
+
+    /// The newest that this person can tap something in.
+    func question(to recipients: [RecipientName]) -> SentMessage? {
+        state.withLock { state in
+            state.sent.last { recipients.contains($0.recipient) && $0.interactive?.options.isEmpty == false }
+        }
     }
 
     // The window.

@@ -18,6 +18,23 @@ struct SendOrder: Decodable {
     var timestamp: Int64?
 }
 
+/// `POST /twin/tap`: a tenant taps one of the options they were shown.
+struct TapOrder: Decodable {
+    var from: String?
+    var bsuid: String?
+    /// The wamid of the message with the options; the newest such one to this person if left out.
+    var message: String?
+    /// Counted from 1.
+    var option: Int?
+    /// The option of this title, instead of its number.
+    var title: String?
+    var name: String?
+    /// A wamid of the caller's choice: the same twice is a duplicate.
+    var id: String?
+    /// Unix seconds.
+    var timestamp: Int64?
+}
+
 /// `POST /twin/vps`: one message of a tenant to the session.
 struct SessionOrder: Decodable {
     var from: String?

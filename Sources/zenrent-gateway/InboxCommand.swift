@@ -11,8 +11,8 @@ struct Inbox: AsyncParsableCommand {
             Example: zenrent-gateway inbox held
             """,
         subcommands: [
-            InboxHeld.self, InboxUnclaimed.self, InboxParked.self, InboxConflicts.self, InboxAssign.self,
-            InboxRedrive.self,
+            InboxHeld.self, InboxUnclaimed.self, InboxParked.self, InboxConflicts.self, InboxNotices.self,
+            InboxAssign.self, InboxReassign.self, InboxRedrive.self,
         ])
 }
 

@@ -25,7 +25,8 @@ struct RulesCheck: AsyncParsableCommand {
         try output.print(answer) {
             guard let rules = answer.rules else { return answer.errors.map(\.summary).joined(separator: "\n") }
             return "the rules of \(answer.directory) can be used: signature \"\(rules.signature)\", "
-                + "landlord_spoke_hours \(rules.landlordSpokeHours)"
+                + "landlord_spoke_hours \(rules.landlordSpokeHours), \(rules.asks ? "asks" : "does not ask") whom a message "
+                + "is for, rules: \(rules.rules.isEmpty ? "none" : rules.rules.joined(separator: ", "))"
         }
         if answer.rules == nil { throw ExitCode.failure }
     }

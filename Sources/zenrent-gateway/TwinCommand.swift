@@ -5,7 +5,7 @@ struct Twin: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "twin", abstract: "Speaks to the Meta twin of a running `dev`.",
         discussion: "Example: zenrent-gateway twin send --from 447911123456 --text 'The boiler is out'",
-        subcommands: [TwinSend.self])
+        subcommands: [TwinSend.self, TwinTap.self])
 }
 
 struct TwinSend: AsyncParsableCommand {
@@ -41,8 +41,44 @@ struct TwinSend: AsyncParsableCommand {
     func run() async throws {
         var order = TwinAdministration.Order(from: from, text: text, type: type, quote: quote, bsuid: bsuid, name: name)
         (order.way, order.lid) = (via, lid)
-        let receipt = try await TwinAdministration(try await settings.reader()).send(order)
-        try output.print(receipt) { "\(receipt.wamid): \(Self.outcome(receipt))" }
+        try output.print(try await TwinAdministration(try await settings.reader()).send(order))
+    }
+}
+
+struct TwinTap: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tap", abstract: "Lets a tenant tap a button or a row of a list they were shown.",
+        discussion: """
+            Exit codes: 0 the gateway acknowledged it; 1 it did not, or there is nothing to tap.
+
+            Example: zenrent-gateway twin tap --from 447911123456 --option 2
+            """)
+
+    @OptionGroup var settings: SettingsOptions
+    @Option(help: "The tenant's number, digits with country code.") var from: String?
+    @Option(help: "A business-scoped user id, for a tenant without a number.") var bsuid: String?
+    @Option(help: "Which option, counted from 1.") var option: Int?
+    @Option(help: "The option of this title.") var title: String?
+    @Option(help: "The provider's id of the message with the options; the newest if left out.") var message: String?
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        guard from != nil || bsuid != nil else { throw ValidationError("say who taps: --from NUMBER, or --bsuid ID") }
+        guard (option == nil) != (title == nil) else {
+            throw ValidationError("say what is tapped: --option NUMBER, or --title TEXT")
+        }
+    }
+
+    func run() async throws {
+        let tap = TwinAdministration.Tap(from: from, bsuid: bsuid, message: message, option: option, title: title)
+        try output.print(try await TwinAdministration(try await settings.reader()).tap(tap))
+    }
+}
+
+extension OutputOptions {
+    /// What came of something the twin was to do for a tenant; a failure where the gateway did not take it.
+    fileprivate func print(_ receipt: TwinAdministration.Receipt) throws {
+        try print(receipt) { "\(receipt.wamid): \(Self.outcome(receipt))" }
         if receipt.gatewayStatus != 200 { throw ExitCode.failure }
     }
 

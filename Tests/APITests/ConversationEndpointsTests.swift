@@ -36,7 +36,7 @@ import Testing
                     "tenant_name": "Tom \"the\" Tenant", "tenant_phone": "+447911123456", "property_id": .null,
                     "property_address": "1 High St", "channel": "whatsapp", "status": "active", "unread_count": 2,
                     "last_message_at": "2026-05-28T20:16:40.000000Z",
-                    "window_open_until": "2026-05-29T20:26:40.000000Z",
+                    "window_open_until": "2026-05-29T20:26:40.000000Z", "tags": [], "priority": "normal",
                 ])
             #expect(fixture.store.principals.map(\.userID) == [APIFixture.ada])
             #expect(try JSON(parsing: Array(fixture.store.principals[0].claimsJSON.utf8))["role"] == "authenticated")

@@ -11,6 +11,9 @@ struct Landlord: Sendable {
     struct Conversation: Decodable, Sendable {
         let id: String
         let tenant_name: String?
+        let unread_count: Int
+        let tags: [String]
+        let priority: String
     }
 
     struct Message: Decodable, Sendable {

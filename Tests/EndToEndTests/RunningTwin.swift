@@ -7,10 +7,15 @@ import Sandbox
 
 /// The Meta twin in this process, before a stage's gateway.
 struct RunningTwin: Sendable {
+    struct Option: Decodable, Sendable {
+        let title: String
+    }
+
     struct Sent: Decodable, Sendable {
         let wamid: String
         let to: String?
         let text: String?
+        let options: [Option]?
         let statuses: [String]
     }
 

@@ -77,6 +77,7 @@ final class Stage: Sendable {
         signature: "From {landlord} via ZenRent: "
         ladder:
           landlord_spoke_hours: 24
+          ask: false
 
         """
 

@@ -107,10 +107,10 @@ package final class IntakeDatabase: Recorder, ConversationLookup {
         return contents.value.replaySlice(limit: limit)
     }
 
-    package func threads(for questions: [ThreadQuestion]) async throws(RecorderError) -> [[ThreadReference]] {
+    package func facts(for questions: [ThreadQuestion]) async throws(RecorderError) -> [SenderFacts] {
         _ = try await enter(.threads)
-        var answers: [[ThreadReference]] = []
-        for question in questions { answers.append(try threads(question)) }
+        var answers: [SenderFacts] = []
+        for question in questions { answers.append(SenderFacts(threads: try threads(question))) }
         return answers
     }
 

@@ -197,6 +197,7 @@ package struct IntakeRecords: Sendable {
         switch recorded.destination {
         case .lease(let candidate, _): return withheld.contains(candidate.landlordID) ? .withheld : .routed
         case .thread(let thread, _): return withheld.contains(thread.landlordID) ? .withheld : .routed
+        case .landlord(let id, _): return withheld.contains(id) ? .withheld : .routed
         case .held: return .held
         case .unclaimed: return .unclaimed
         }

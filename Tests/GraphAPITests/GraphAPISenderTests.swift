@@ -25,6 +25,39 @@ import Testing
         }
     }
 
+    @Test(
+        "a question is buttons, a list or a numbered text, within what Meta takes", arguments: [2, 3, 4, 10, 11, 40])
+    func question(count: Int) async throws {
+        try await withTwin { twin in
+            let labels = (1...count).map {
+                ChoiceLabel(property: "\($0) A street with a name that is long", landlord: "Landlord number \($0)")
+            }
+            let form = QuestionForm(.standard, question: UniqueID(high: 1, low: 2), labels: labels)
+            var message = OutboundMessage.sample(text: form.body)
+            message.form = .question(form)
+            let outcome = try await twin.sending { await $0.send(message) }
+            let taken = try #require(try await twin.messages().first)
+            #expect(outcome == .accepted(providerID: taken["wamid"] as? String ?? ""))
+            #expect(taken["type"] as? String == (count > 10 ? "text" : "interactive"))
+            #expect(taken["text"] as? String == form.body)
+            let options = taken["options"] as? [[String: Any]]
+            #expect(options?.map { $0["id"] as? String } == (count > 10 ? nil : form.options.map(\.id)))
+            #expect(options?.map { $0["title"] as? String } == (count > 10 ? nil : form.options.map(\.title)))
+        }
+    }
+
+    @Test("a template goes by its name and language")
+    func template() async throws {
+        try await withTwin { twin in
+            var message = OutboundMessage.sample(text: "hello")
+            message.form = .template(name: "hello", language: "de")
+            let outcome = try await twin.sending { await $0.send(message) }
+            let taken = try #require(try await twin.messages().first)
+            #expect(outcome == .accepted(providerID: taken["wamid"] as? String ?? ""))
+            #expect(taken["type"] as? String == "template")
+        }
+    }
+
     @Test("people without a number are written to by their business-scoped id")
     func accountID() async throws {
         try await withTwin { twin in

@@ -24,8 +24,10 @@ import Testing
         of update: Update, threads: [ThreadReference] = [], leases: [Route] = standardLeases
     ) -> RecordedMessage.Destination {
         var draft = draft([[update]])
+        var generator = SeededGenerator(seed: 2)
         let routes = draft.routeQuestions.map { question in leases.filter { $0.key == question.phone } }
-        planner.settle(&draft, threads: draft.questions.map { _ in threads }, routes: routes)
+        let facts = draft.questions.map { _ in SenderFacts(threads: threads) }
+        planner.settle(&draft, facts: facts, routes: routes, using: &generator)
         return draft.batch.messages[0].destination
     }
 
@@ -35,7 +37,7 @@ import Testing
         switch (person, destination(of: .message("m1", from: person), threads: threads)) {
         case (.tenant, .lease(let candidate, rung: .onlyCandidate)): #expect(candidate.landlordID == uid(1))
         case (.tenantOfNoReader, .lease(let candidate, rung: .onlyCandidate)): #expect(candidate.landlordID == uid(3))
-        case (.tenantOfTwo, .held(let candidates)): #expect(candidates.map(\.landlordID) == [uid(1), uid(2)])
+        case (.tenantOfTwo, .held(let candidates, _)): #expect(candidates.map(\.landlordID) == [uid(1), uid(2)])
         case (.formerTenant, .thread(let thread, rung: .onlyThread)): #expect(thread.landlordID == uid(1))
         case (.stranger, .unclaimed): break
         case (_, let other): Issue.record("\(person) → \(other)")
@@ -51,7 +53,7 @@ import Testing
         switch destination(of: update, leases: leases) {
         case .lease(let candidate, rung: .onlyCandidate):
             #expect(leases == [standardLeases[1]] && candidate.landlordID == uid(1))
-        case .held(let candidates): #expect(leases.count == 2 && candidates.map(\.landlordID) == [uid(1), uid(2)])
+        case .held(let candidates, _): #expect(leases.count == 2 && candidates.map(\.landlordID) == [uid(1), uid(2)])
         case .unclaimed: #expect(leases.isEmpty)
         case let other: Issue.record("→ \(other)")
         }
@@ -82,12 +84,15 @@ import Testing
         #expect(draft.questions.map(\.phone) == [Person.stranger.key, Person.tenant.key, Person.formerTenant.key])
         #expect(draft.questions.map(\.quotedMessageID) == [nil, "q", nil])
         #expect(draft.questions.allSatisfy { $0.endpoint == .shared })
-        planner.settle(&draft, threads: [[], [thread(landlord: 2, isQuoted: true)], [thread(landlord: 1)]])
+        var generator = SeededGenerator(seed: 2)
+        let threads = [[], [thread(landlord: 2, isQuoted: true)], [thread(landlord: 1)]]
+        planner.settle(&draft, facts: threads.map { SenderFacts(threads: $0) }, using: &generator)
         #expect(draft.questions.isEmpty)
         let destinations = draft.batch.messages.map { message -> String in
             switch message.destination {
             case .lease(let candidate, let rung): "\(rung) \(candidate.landlordID.low)"
             case .thread(let thread, let rung): "\(rung) \(thread.landlordID.low)"
+            case .landlord(let id, let rung): "\(rung) \(id.low)"
             case .held: "held"
             case .unclaimed: "unclaimed"
             }

@@ -191,9 +191,9 @@ private final class BreakingPort: Recorder, ConversationLookup {
 
     func redriveRequests(limit: Int) async throws(RecorderError) -> [RedriveRequest] { [] }
 
-    func threads(for questions: [ThreadQuestion]) async throws(RecorderError) -> [[ThreadReference]] {
+    func facts(for questions: [ThreadQuestion]) async throws(RecorderError) -> [SenderFacts] {
         try await enter()
-        return try await PostgresConversationLookup(session).threads(for: questions)
+        return try await PostgresConversationLookup(session).facts(for: questions)
     }
 
     func replaySlice(limit: Int) async throws(RecorderError) -> ReplaySlice? { nil }

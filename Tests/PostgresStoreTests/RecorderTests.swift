@@ -127,12 +127,12 @@ import Testing
     @Test func aMessageIntoAThreadIsFiledThereWhateverTheLeaseSays() async throws {
         let world = try await RecorderWorld()
         try await world.record([world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)])
-        let found = try await world.lookup.threads(for: [
+        let found = try await world.lookup.facts(for: [
             ThreadQuestion(
                 endpoint: world.endpoint, phone: PhoneKey(folding: RecorderWorld.tess), accountID: nil,
                 quotedMessageID: "w1")
         ])
-        let thread = try #require(found.first?.first)
+        let thread = try #require(found.first?.threads.first)
         #expect(thread.isQuoted)
         try await world.owner.execute("UPDATE public.leases SET status = 'cancelled'")
         let outcome = try await world.record([

@@ -152,32 +152,6 @@ import Testing
 }
 
 @Suite(.serialized) struct WaitingMessagesTests {
-    /// Of two landlords the sender is asked; the tap releases what waited, a second one does nothing.
-    @Test func twoLandlordsAreAskedAbout() async throws {
-        let world = try await RecorderWorld()
-        try await world.owner.execute("UPDATE public.user_profiles SET whatsapp_enabled = true")
-        try await world.record([world.message("w1", from: RecorderWorld.tom, .held([]))])
-        try await world.owner.execute(
-            """
-            SELECT gateway.ask(gateway.uuid7(), endpoint_id, person_id, jsonb_build_array(
-                     jsonb_build_object('landlord', '\(RecorderWorld.ann)', 'label', 'Ann'),
-                     jsonb_build_object('landlord', '\(RecorderWorld.bob)', 'label', 'Bob')))
-              FROM gateway.whatsapp_messages
-            """)
-        #expect(
-            try await world.value("SELECT payload #>> '{choices,1,label}' FROM gateway.outbox WHERE kind = 'ask'")
-                == "Bob")
-        let tap = "SELECT gateway.answer_questions(ARRAY[id], '{2}', ARRAY[person_id]) FROM gateway.questions"
-        let stranger =
-            "SELECT gateway.answer_questions(ARRAY[id], '{2}', ARRAY[gen_random_uuid()]) FROM gateway.questions"
-        #expect(try await world.value(stranger) == "0")
-        try await world.owner.execute("UPDATE gateway.questions SET expires_at = now() - interval '1 s'")
-        #expect(try await world.value("SELECT gateway.expire_questions()") == "1")
-        #expect(try await world.value(tap) == "1")
-        #expect(try await world.value(tap) == "0")
-        #expect(try await world.value("SELECT landlord_id FROM gateway.whatsapp_messages") == "\(RecorderWorld.bob)")
-    }
-
     @Test func anAssignmentToALandlordWhoIsOffIsWithheld() async throws {
         let world = try await RecorderWorld()
         try await world.record([world.message("w1", from: RecorderWorld.tom, .held([]))])

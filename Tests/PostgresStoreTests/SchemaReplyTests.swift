@@ -64,7 +64,7 @@ import Testing
         let job = try await world.owner.query(
             """
             SELECT message_id, sent_at, endpoint_kind, endpoint_provider_id, recipient_phone, recipient_account, text, permission
-              FROM gateway.outbox_claim_messages('meta_send', 'w', 10)
+              FROM gateway.claim_sends('meta_send', 'w', 10)
             """
         ).one()
         #expect(try job.id(0) == answer.id)

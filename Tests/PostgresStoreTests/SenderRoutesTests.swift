@@ -119,11 +119,11 @@ import Testing
         try await world.record([world.message("w1", from: RecorderWorld.tess, account: "GB.1", RecorderWorld.toTess)])
         try await world.owner.execute("DELETE FROM public.leases WHERE id = '\(RecorderWorld.tessLease)'")
         func threads(_ account: String?) async throws -> Int {
-            try await world.lookup.threads(for: [
+            try await world.lookup.facts(for: [
                 ThreadQuestion(
                     endpoint: world.endpoint, phone: PhoneKey(folding: RecorderWorld.tess), accountID: account,
                     quotedMessageID: nil)
-            ])[0].count
+            ])[0].threads.count
         }
         #expect(try await threads("GB.1") == 1)
         #expect(try await threads(nil) == 1)

@@ -2,20 +2,33 @@ import Messaging
 import Routing
 import Testing
 
+/// When messages are sent.
+let noon = Timestamp(seconds: 1_772_366_400)
+
 /// A thread with a landlord; `number` tells threads apart.
-func makeThread(_ number: UInt64, landlord: UInt64 = 1, isQuoted: Bool = false) -> ThreadReference {
-    ThreadReference(
+/// - Parameters:
+///   - spokeHoursAgo: before noon; negative = after it.
+///   - lastHoursAgo: of the newest message either way.
+func makeThread(
+    _ number: UInt64, landlord: UInt64 = 1, isQuoted: Bool = false, spokeHoursAgo: Double? = nil,
+    lastHoursAgo: Double? = nil, isArchived: Bool = false
+) -> ThreadReference {
+    func at(_ hours: Double) -> Timestamp { noon.advanced(bySeconds: Int64(-hours * 3600)) }
+    return ThreadReference(
         conversationID: uid(3000 + number), landlordID: uid(landlord), tenantID: uid(100), propertyID: nil,
-        isQuoted: isQuoted,
-        lastMessageAt: nil, lastOutboundAt: nil)
+        isQuoted: isQuoted, lastMessageAt: lastHoursAgo.map(at), lastOutboundAt: spokeHoursAgo.map(at),
+        isArchived: isArchived)
 }
 
 func makeMessage(
-    from phone: PhoneNumber? = PhoneNumber(digits: 447_911_000_001), account: String? = nil, quotes: String? = nil
+    from phone: PhoneNumber? = PhoneNumber(digits: 447_911_000_001), account: String? = nil, quotes: String? = nil,
+    text: String = "The tap drips.", taps token: ChoiceToken? = nil
 ) -> InboundMessage {
-    InboundMessage(
+    var message = InboundMessage(
         endpoint: Endpoint.shared.reference, id: "wamid.1", sender: Sender(phone: phone, accountID: account),
-        sentAt: Timestamp(seconds: 1), type: "text", body: "The tap drips.", quotedMessageID: quotes)
+        sentAt: noon, type: token == nil ? "text" : "interactive", body: text, quotedMessageID: quotes)
+    message.replyPayload = token?.text
+    return message
 }
 
 @Suite struct ResolverTests {
@@ -45,7 +58,7 @@ func makeMessage(
             decision: .lease(one, rung: .onlyCandidate)),
         Row(
             name: "two landlords are held", routes: [makeLease(1), makeLease(2, landlord: 2)], threads: [],
-            asksForThreads: false,
+            asksForThreads: true,
             decision: .held([one, two])),
         Row(
             name: "a quoted message decides between two", routes: [makeLease(1), makeLease(2, landlord: 2)],
@@ -82,7 +95,7 @@ func makeMessage(
         Row(
             name: "two threads without a lease are held", threads: [makeThread(1), makeThread(2, landlord: 2)],
             asksForThreads: true,
-            decision: .held([])),
+            decision: .held([], threads: [makeThread(1), makeThread(2, landlord: 2)])),
         Row(
             name: "a thread of another owner is no thread here", threads: [makeThread(1), makeThread(2, landlord: 2)],
             endpoint: .owned(by: 2), asksForThreads: true,
@@ -109,12 +122,12 @@ func makeMessage(
         let settings = RouteSettings(conversationOutlivesLease: row.outlives)
         let resolver = Resolver(table: makeTable(row.routes, settings: settings), today: today)
         switch resolver.firstPass(makeMessage(quotes: row.quotes ? "wamid.0" : nil), at: row.endpoint) {
-        case .decided(let decision):
+        case .decided(let resolution):
             #expect(!row.asksForThreads)
-            #expect(decision == row.decision)
+            #expect(resolution.decision == row.decision)
         case .needsThreads(let pending):
             #expect(row.asksForThreads)
-            #expect(resolver.decide(pending, threads: row.threads) == row.decision)
+            #expect(resolver.decide(pending, SenderFacts(threads: row.threads)).decision == row.decision)
         }
     }
 
@@ -128,7 +141,8 @@ func makeMessage(
         for threads in [
             [makeThread(1), makeThread(1, isQuoted: true)], [makeThread(1, isQuoted: true), makeThread(1)],
         ] {
-            guard case .thread(_, rung: .quoted) = resolver.decide(pending, threads: threads) else {
+            let facts = SenderFacts(threads: threads)
+            guard case .thread(_, rung: .quoted) = resolver.decide(pending, facts).decision else {
                 Issue.record("expected the quoted thread")
                 return
             }
@@ -138,14 +152,14 @@ func makeMessage(
     @Test("a sender without any identity is nobody's, and nothing is asked")
     func senderWithoutIdentity() {
         let resolver = Resolver(table: makeTable([makeLease(1)]), today: today)
-        #expect(resolver.firstPass(makeMessage(from: nil), at: .shared) == .decided(.unclaimed))
+        #expect(resolver.firstPass(makeMessage(from: nil), at: .shared) == .decided(Resolution(.unclaimed)))
     }
 
     @Test("a sender is known by the account id when there is no phone")
     func senderWithoutPhone() {
         let table = makeTable([makeLease(1)], identities: [link(account: "US.1", person: 7, to: .ann)])
         let pass = Resolver(table: table, today: today).firstPass(makeMessage(from: nil, account: "US.1"), at: .shared)
-        #expect(pass == .decided(.lease(Self.one, rung: .onlyCandidate)))
+        #expect(pass == .decided(Resolution(.lease(Self.one, rung: .onlyCandidate))))
     }
 
     @Test(
@@ -168,18 +182,23 @@ func makeMessage(
         let resolver = Resolver(table: makeTable([makeLease(1)]), today: today)
         #expect(
             resolver.firstPass(makeMessage(), at: .shared, withRoutes: [makeLease(2, landlord: 2)])
-                == .decided(.lease(Self.two, rung: .onlyCandidate)))
-        #expect(
-            resolver.firstPass(makeMessage(), at: .shared, withRoutes: [makeLease(1), makeLease(2, landlord: 2)])
-                == .decided(.held([Self.one, Self.two])))
+                == .decided(Resolution(.lease(Self.two, rung: .onlyCandidate))))
+        guard
+            case .needsThreads(let two) = resolver.firstPass(
+                makeMessage(), at: .shared, withRoutes: [makeLease(1), makeLease(2, landlord: 2)])
+        else {
+            Issue.record("of two landlords one may have spoken")
+            return
+        }
+        #expect(resolver.decide(two, SenderFacts()).decision == .held([Self.one, Self.two]))
         #expect(
             resolver.firstPass(makeMessage(), at: .owned(by: 3), withRoutes: [makeLease(1)])
-                != .decided(.lease(Self.one, rung: .onlyCandidate)))
+                != .decided(Resolution(.lease(Self.one, rung: .onlyCandidate))))
         guard case .needsThreads(let pending) = resolver.firstPass(makeMessage(), at: .shared, withRoutes: []) else {
             Issue.record("without a lease the threads count")
             return
         }
-        #expect(resolver.decide(pending, threads: []) == .unclaimed)
+        #expect(resolver.decide(pending, SenderFacts()).decision == .unclaimed)
     }
 }
 

@@ -33,6 +33,7 @@ import Testing
         ("send", #"{"from":"abc","text":"x"}"#, "447911123456"), ("send", #"{"from":"447911123456"}"#, "\"text\""),
         ("send", #"{"from":"447911123456","type":"poem"}"#, "text, image"),
         ("send", #"{"from":"447911123456","text":"x","phone":"1"}"#, samplePhone.phoneNumberID),
+        ("tap", "{}", "\"from\""), ("tap", #"{"from":"447911123456","option":1}"#, "something to tap"),
         ("batch", "{}", "\"messages\""),
         ("batch", #"{"messages":[{"from":"447911123456","text":"x"}],"count":99999}"#, "10000"),
         ("status", #"{"id":"wamid.A"}"#, "\"status\" is missing"), ("faults", "{}", "\"kind\" is missing"),

@@ -20,6 +20,8 @@ extension JSON {
             "unread_count": JSON(conversation.unreadCount),
             "last_message_at": JSON(conversation.lastMessageAt),
             "window_open_until": JSON(conversation.windowOpenUntil),
+            "tags": .array(conversation.tags.map { .string($0) }),
+            "priority": .string(conversation.priority),
         ]
     }
 

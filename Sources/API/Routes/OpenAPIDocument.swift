@@ -73,7 +73,7 @@ enum OpenAPIDocument {
             "Conversation": {"type": "object",
               "required": ["id", "tenant_id", "tenant_name", "tenant_phone", "property_id", "property_address", \#
         "channel",
-                "status", "unread_count", "last_message_at", "window_open_until"],
+                "status", "unread_count", "last_message_at", "window_open_until", "tags", "priority"],
               "properties": {
                 "id": {"type": "string", "format": "uuid"},
                 "tenant_id": {"type": ["string", "null"], "format": "uuid"},
@@ -86,7 +86,9 @@ enum OpenAPIDocument {
                 "unread_count": {"type": "integer", "minimum": 0},
                 "last_message_at": {"$ref": "#/components/schemas/Moment"},
                 "window_open_until": {"$ref": "#/components/schemas/MomentOrNull",
-                  "description": "Until when free text can be sent; null where no window is open."}}},
+                  "description": "Until when free text can be sent; null where no window is open."},
+                "tags": {"type": "array", "items": {"type": "string"}, "description": "Labels that rules gave it."},
+                "priority": {"type": "string", "enum": ["normal", "high"]}}},
             "Message": {"type": "object",
               "required": ["id", "conversation_id", "direction", "type", "body", "signature", "quoted_id", \#
         "provider_id",
@@ -104,7 +106,7 @@ enum OpenAPIDocument {
                 "provider_id": {"type": ["string", "null"], "description": "Null until the message was sent."},
                 "status": {"type": "string", "examples": ["received", "queued", "sent", "delivered", "read", \#
         "failed"]},
-                "routing_status": {"type": "string", "examples": ["delivered", "opted_out", "blocked", "over_limit"]},
+                "routing_status": {"type": "string", "examples": ["delivered", "opted_out", "blocked", "by_rule"]},
                 "outcome": {"type": ["string", "null"], "enum": ["accepted", "refused", "uncertain", null]},
                 "error": {"type": ["object", "null"], "required": ["code", "detail"], "properties": {
                   "code": {"type": ["integer", "null"]}, "detail": {"type": ["string", "null"]}}},

@@ -115,6 +115,23 @@ package struct InboxAdministration: Sendable {
         }
     }
 
+    /// Moves one message of a tenant, that went to the wrong thread, into the thread of one of their leases. With an
+    /// audit line.
+    /// - Returns: `false` when it is there already.
+    package func reassign(message: UniqueID, lease: UniqueID) async throws -> Bool {
+        try await withInbox { inbox in
+            do {
+                return try await inbox.reassign(message: message, lease: lease, actor: Operator.name)
+            } catch let error as PostgresError where error.sqlState == "ZR404" {
+                throw AdministrationError(
+                    error.message, cure: "give the id of a message in a thread; `inbox assign` moves waiting ones")
+            } catch let error as PostgresError where error.sqlState == "ZR006" {
+                throw AdministrationError(
+                    error.message, cure: "see `zenrent-gateway routes lookup` for the leases of a number")
+            }
+        }
+    }
+
     /// Asks the running gateway to try parked updates again.
     /// - Parameter ids: `nil` = all.
     /// - Returns: how many were asked for.
@@ -149,7 +166,7 @@ package struct InboxAdministration: Sendable {
         }
     }
 
-    private func withInbox<Value: Sendable>(_ body: (PostgresInbox) async throws -> Value) async throws -> Value {
+    func withInbox<Value: Sendable>(_ body: (PostgresInbox) async throws -> Value) async throws -> Value {
         try await DatabaseSession.run(address, command: "inbox") { try await body(PostgresInbox($0)) }
     }
 }

@@ -26,6 +26,10 @@ package struct RulesAdministration: Sendable {
     package struct Rules: Encodable, Hashable, Sendable {
         package let signature: String
         package let landlordSpokeHours: Int
+        /// Whether a tenant of several landlords is asked which one is meant.
+        package let asks: Bool
+        /// Names of the rules, in their order.
+        package let rules: [String]
     }
 
     package struct Answer: Encodable, Hashable, Sendable {
@@ -41,7 +45,9 @@ package struct RulesAdministration: Sendable {
             let rules = try RulesLoader(directory: directory).rules
             return Answer(
                 directory: directory,
-                rules: Rules(signature: rules.signature.template, landlordSpokeHours: rules.landlordSpokeHours),
+                rules: Rules(
+                    signature: rules.signature.template, landlordSpokeHours: rules.landlordSpokeHours,
+                    asks: rules.asks, rules: rules.rules.rules.map(\.name)),
                 errors: [])
         } catch {
             let findings = error.errors.map {

@@ -43,6 +43,32 @@ package struct TwinAdministration: Sendable {
         package let error: String?
     }
 
+    /// Which of the options that a tenant was shown is tapped.
+    package struct Tap: Sendable {
+        package var from: String?
+        package var bsuid: String?
+        /// The id of the message with the options; the newest if left out.
+        package var message: String?
+        /// Counted from 1.
+        package var option: Int?
+        package var title: String?
+
+        package init(from: String?, bsuid: String?, message: String?, option: Int?, title: String?) {
+            self.from = from
+            self.bsuid = bsuid
+            self.message = message
+            self.option = option
+            self.title = title
+        }
+    }
+
+    package func tap(_ tap: Tap) async throws -> Receipt {
+        let receipt = try await client.tap(
+            TwinClient.Tap(
+                from: tap.from, bsuid: tap.bsuid, message: tap.message, option: tap.option, title: tap.title))
+        return Receipt(wamid: receipt.wamid, gatewayStatus: receipt.gatewayStatus, error: receipt.error)
+    }
+
     package func send(_ order: Order) async throws -> Receipt {
         let receipt = try await client.send(
             TwinClient.Order(

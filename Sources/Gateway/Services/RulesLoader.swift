@@ -7,13 +7,16 @@ import Synchronization
 /// Reads the rules directory, and holds the rules in force.
 package final class RulesLoader: Sendable {
     private let directory: String
-    private let current: Mutex<(rules: RoutingRules, generation: Int64)>
+    private let current: Mutex<RulesInForce>
 
     /// - Throws: `RulesErrors`, every error with file, line and column.
     package init(directory: String) throws(RulesErrors) {
         self.directory = directory
-        current = Mutex((try Self.read(directory), 1))
+        current = Mutex(Self.inForce(try Self.read(directory), generation: 1))
     }
+
+    /// With what a message is decided by.
+    package var inForce: RulesInForce { current.withLock { $0 } }
 
     package var rules: RoutingRules { current.withLock { $0.rules } }
 
@@ -24,8 +27,19 @@ package final class RulesLoader: Sendable {
     package func reload() throws(RulesErrors) -> ReloadReceipt {
         let rules = try Self.read(directory)
         return current.withLock { current in
-            if rules.digest != current.rules.digest { current = (rules, current.generation + 1) }
+            if rules.digest != current.rules.digest {
+                current = Self.inForce(rules, generation: current.generation + 1)
+            }
             return ReloadReceipt(generation: current.generation, summary: "rules from \(directory)")
+        }
+    }
+
+    /// The zones are looked up once, here: a message must not wait for a file.
+    private static func inForce(_ rules: RoutingRules, generation: Int64) -> RulesInForce {
+        let names = Set(rules.rules.rules.compactMap(\.condition.time?.zone))
+        let zones = names.reduce(into: [String: TimeZone]()) { $0[$1] = TimeZone(identifier: $1) }
+        return RulesInForce(rules: rules, generation: generation) { name, at in
+            zones[name]?.secondsFromGMT(for: Date(timeIntervalSince1970: Double(at.seconds)))
         }
     }
 

@@ -33,6 +33,9 @@ package struct JournalService: Service {
 /// Delivery as a service: at shutdown sends in flight are finished, nothing new is claimed.
 struct DeliveryService: Service {
     let graph: GraphAPIConfiguration
+    let kind: OutboxKind
+    /// Messages a second from one number, together with what others send from it.
+    let perSecond: Int
     let outbox: any OutboxStore
     let worker: String
     let observe: @Sendable (DispatchEvent) -> Void
@@ -40,8 +43,9 @@ struct DeliveryService: Service {
     func run() async throws {
         let sender = try GraphAPISender(configuration: graph)
         let dispatcher = Dispatcher(
-            configuration: DispatcherConfiguration(kind: .metaSend, worker: worker), store: outbox, sender: sender,
-            clock: ContinuousClock(), jitter: { Int64.random(in: $0) }, observe: observe)
+            configuration: DispatcherConfiguration(kind: kind, worker: worker), store: outbox, sender: sender,
+            pacer: Pacer(perSecond: perSecond), clock: ContinuousClock(), jitter: { Int64.random(in: $0) },
+            observe: observe)
         await withGracefulShutdownHandler {
             await dispatcher.run()
         } onGracefulShutdown: {

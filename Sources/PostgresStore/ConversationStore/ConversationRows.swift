@@ -16,7 +16,8 @@ enum ConversationRows {
                ORDER BY last_message_at DESC, id DESC LIMIT $1::integer)
             SELECT c.id, c.tenant_id, r.tenant_name, c.tenant_phone::bigint, c.property_id, r.property_address,
                    c.channel::text, c.status, c.unread_count, c.last_message_at,
-                   CASE WHEN w.open_until > now() THEN w.open_until END
+                   CASE WHEN w.open_until > now() THEN w.open_until END, c.priority,
+                   array_to_string(c.tags, E'\\x1F')
               FROM page c
               LEFT JOIN gateway.conversation_windows(ARRAY(SELECT id FROM page)) w ON w.conversation_id = c.id
               LEFT JOIN LATERAL (
@@ -64,7 +65,8 @@ enum ConversationRows {
             tenantPhone: try row.nullableInt64(3).flatMap { PhoneNumber(digits: UInt64(clamping: $0)) },
             propertyID: try row.nullableID(4), propertyAddress: try row.nullableText(5), channel: try row.text(6),
             status: try row.text(7), unreadCount: Int(try row.int32(8)), lastMessageAt: try row.time(9),
-            windowOpenUntil: try row.nullableTime(10))
+            windowOpenUntil: try row.nullableTime(10),
+            tags: try row.text(12).split(separator: "\u{1F}").map(String.init), priority: try row.text(11))
     }
 
     static func message(_ row: PostgresRow) throws(PostgresError) -> ThreadMessage {

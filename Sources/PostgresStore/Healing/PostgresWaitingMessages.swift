@@ -82,7 +82,7 @@ package struct PostgresWaitingMessages: WaitingMessages {
             thread = into
             place = (into.landlordID, into.tenantID, into.propertyID)
         case .held: break
-        case .unclaimed: return nil
+        case .landlord, .unclaimed: return nil
         }
         let values: [PostgresValue] = [
             .id(sender.personID), .id(sender.endpointID), .id(place.landlord), .id(place.tenant), .id(place.property),

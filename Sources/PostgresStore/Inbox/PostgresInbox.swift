@@ -77,6 +77,14 @@ package struct PostgresInbox: Sendable {
         }
     }
 
+    /// Moves one message of a tenant into the thread of one of their leases. With an audit line.
+    /// - Returns: `false` when it is there already.
+    package func reassign(message: UniqueID, lease: UniqueID, actor: String) async throws(PostgresError) -> Bool {
+        try await connection.query(
+            "SELECT gateway.inbox_reassign($1::uuid, $2::uuid, $3::text)", [.id(message), .id(lease), .text(actor)]
+        ).one().bool(0)
+    }
+
     /// Asks the running gateway to try parked updates again.
     /// - Parameter ids: `nil` = all.
     /// - Returns: how many were asked for.

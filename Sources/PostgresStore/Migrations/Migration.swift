@@ -29,6 +29,8 @@ package struct Migration: Sendable, Hashable {
         Migration(13, "healing", PackageResources._013_healing_sql),
         Migration(14, "forwarding", PackageResources._014_forwarding_sql),
         Migration(15, "tenures", PackageResources._015_tenures_sql),
+        Migration(16, "ladder", PackageResources._016_ladder_sql),
+        Migration(17, "reassign", PackageResources._017_reassign_sql),
     ]
 
     private init(_ number: Int32, _ name: String, _ bytes: [UInt8]) {

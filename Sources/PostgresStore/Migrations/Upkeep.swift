@@ -10,7 +10,7 @@ package struct Upkeep: Sendable {
     package func run() async throws(PostgresError) {
         try await pool.withConnection { connection async throws(PostgresError) in
             for step in [
-                "ensure_partitions", "apply_retention", "prune_people", "prune_tenures",
+                "ensure_partitions", "apply_retention", "prune_people", "prune_tenures", "prune_rule_actions",
                 "refresh_tenant_landlord_routing",
             ] {
                 try await connection.execute("SELECT gateway.\(step)()", timeout: .seconds(1800))

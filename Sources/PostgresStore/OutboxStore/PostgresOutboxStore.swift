@@ -80,7 +80,27 @@ package final class PostgresOutboxStore: OutboxStore {
         return OutboundMessage(
             reference: MessageReference(id: id, sentAt: sentAt),
             endpoint: EndpointReference(kind: kind, providerID: provider),
-            recipient: recipient, text: text, quotedMessageID: try row.nullableText(10))
+            recipient: recipient, text: text, form: try form(row, text: text),
+            quotedMessageID: try row.nullableText(10))
+    }
+
+    private static func form(_ row: PostgresRow, text: String) throws(PostgresError) -> OutboundMessage.Form {
+        if let name = try row.nullableText(12) {
+            return .template(name: name, language: try row.nullableText(13) ?? "en")
+        }
+        guard let question = try row.nullableID(14), let labels = try row.nullableText(17) else { return .text }
+        let wording = QuestionWording(
+            text: text, button: try row.nullableText(15) ?? QuestionWording.standard.button,
+            numberHint: try row.nullableText(16) ?? QuestionWording.standard.numberHint)
+        return .question(
+            QuestionForm(
+                wording, question: question,
+                labels: labels.split(separator: "\u{1E}", omittingEmptySubsequences: false).map(label)))
+    }
+
+    private static func label(_ text: Substring) -> ChoiceLabel {
+        let parts = text.split(separator: "\u{1F}", maxSplits: 1, omittingEmptySubsequences: false)
+        return ChoiceLabel(property: String(parts[0]), landlord: parts.count > 1 ? String(parts[1]) : nil)
     }
 }
 
@@ -89,8 +109,9 @@ extension PostgresOutboxStore {
         name: "outbox_claim",
         sql: """
             SELECT id, attempt::integer, max_attempts::integer, message_id, sent_at, endpoint_kind,
-                   endpoint_provider_id, recipient_phone, recipient_account, text, quoted_wamid, permission
-              FROM gateway.outbox_claim_messages($1::text, $2::text, $3::integer, make_interval(secs => $4::integer))
+                   endpoint_provider_id, recipient_phone, recipient_account, text, quoted_wamid, permission, template,
+                   language, question, button, hint, labels
+              FROM gateway.claim_sends($1::text, $2::text, $3::integer, make_interval(secs => $4::integer))
             """)
     private static let acceptedStatement = PostgresStatement(
         name: "outbox_accepted", sql: "SELECT gateway.outbox_accepted($1::bigint, $2::smallint, $3::text)")

@@ -145,6 +145,9 @@ extension PostgresRecorder {
         outcome.peopleResolved = Int(try row.int32(12))
         outcome.identityConflicts = Int(try row.int32(13))
         outcome.isIdentityNews = try row.bool(15)
+        outcome.asked = Int(try row.int32(17))
+        outcome.released = Int(try row.int32(18))
+        outcome.answered = Int(try row.int32(19))
         return outcome
     }
 

@@ -4,7 +4,7 @@ import Messaging
 import PostgresClient
 import Routing
 
-/// A batch as the parameters of `record_batch.sql`, `$1` to `$66`.
+/// A batch as the parameters of `record_batch.sql`, `$1` to `$74`.
 struct RecordBatchParameters {
     let values: [PostgresValue]
 
@@ -21,8 +21,17 @@ struct RecordBatchParameters {
             .int64(batch.endOfStep.value), Self.earlierVerdicts(batch),
         ]
         values += SessionColumns(batch.sessions).values + FileColumns(batch.messages).values
-        values += [webhooks.signatures, .bool(passesOn)]
+        values += [webhooks.signatures, .bool(passesOn), Self.withheld(batch)]
+        values += OrderColumns(batch.messages).values
         self.values = values
+    }
+
+    /// `$67`, `NULL` where no rule withholds anything.
+    private static func withheld(_ batch: RecordBatch) -> PostgresValue {
+        guard batch.messages.contains(where: \.isWithheld) else { return .null }
+        var array = PostgresArrayBuilder(.bool)
+        for message in batch.messages { array.append(bool: message.isWithheld) }
+        return array.value
     }
 
     /// `$55`, `NULL` but for the last step of a webhook.
@@ -82,10 +91,10 @@ private struct MessageColumns {
     }
 
     init(_ batch: RecordBatch) {
-        for recorded in batch.messages { append(recorded, generation: batch.tableGeneration) }
+        for recorded in batch.messages { append(recorded, of: batch) }
     }
 
-    private mutating func append(_ recorded: RecordedMessage, generation: UInt64) {
+    private mutating func append(_ recorded: RecordedMessage, of batch: RecordBatch) {
         let message = recorded.message
         id.append(id: recorded.id)
         endpoint.append(id: recorded.endpoint.id)
@@ -101,7 +110,8 @@ private struct MessageColumns {
         raw.append(bytea: message.raw)
         position.append(int64: recorded.position.value)
         append(recorded.destination)
-        metadata.append(text: recorded.destination.metadata(generation: generation))
+        metadata.append(
+            text: recorded.metadata(tableGeneration: batch.tableGeneration, rulesGeneration: batch.rulesGeneration))
     }
 
     private mutating func append(_ destination: RecordedMessage.Destination) {
@@ -116,6 +126,7 @@ private struct MessageColumns {
         case .thread(let into, _):
             thread = into
             place = (into.landlordID, into.tenantID, into.propertyID)
+        case .landlord(let id, _): place.landlord = id
         case .held: isHeld = true
         case .unclaimed: break
         }
@@ -126,25 +137,6 @@ private struct MessageColumns {
         routeKey.append(int64: candidate.map { Int64(clamping: $0.routeKey.value) })
         conversation.append(id: thread?.conversationID)
         held.append(bool: isHeld)
-    }
-}
-
-extension RecordedMessage.Destination {
-    /// `routing_metadata`: why the message went where it went. Ids alone, so nothing in it needs escaping.
-    func metadata(generation: UInt64) -> String {
-        switch self {
-        case .lease(let candidate, let rung):
-            return "{\"rung\":\"\(rung.rawValue)\",\"table\":\(generation),\"lease\":\"\(candidate.leaseID)\"}"
-        case .thread(_, let rung): return "{\"rung\":\"\(rung.rawValue)\",\"table\":\(generation)}"
-        case .held(let candidates):
-            let choices = candidates.map { candidate in
-                let property = candidate.propertyID.map { ",\"property\":\"\($0)\"" } ?? ""
-                return "{\"landlord\":\"\(candidate.landlordID)\",\"tenant\":\"\(candidate.tenantID)\","
-                    + "\"lease\":\"\(candidate.leaseID)\"\(property)}"
-            }
-            return "{\"rung\":\"held\",\"table\":\(generation),\"candidates\":[\(choices.joined(separator: ","))]}"
-        case .unclaimed: return "{\"rung\":\"unclaimed\",\"table\":\(generation)}"
-        }
     }
 }
 

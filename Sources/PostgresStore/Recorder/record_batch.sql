@@ -18,14 +18,17 @@
 --   $56 endpoint  $57 state  $58 at  $59 phone                                          one row a session's state
 --   $60 message  $61 provider's id  $62 MIME type  $63 SHA-256  $64 file name           one row a file
 --   $65 signature, one a webhook  $66 whether webhooks are also passed on
+--   $67 withheld by a rule, one a message, or NULL
+--   $68 message  $69 kind  $70 rule  $71 value  $72 detail  $73 id  $74 number          one row an order, or NULL
 --
 -- Tables are looked up by LATERAL ... LIMIT 1: an index probe a row, whatever the planner thinks of their size. A join
 -- planned on a young table becomes a scan of the grown one, and a prepared statement is planned once.
 --
--- A message by a lease has $8 to $12, one by a thread $8 and $13, a held one $14, an unclaimed one none of these.
+-- A message by a lease has $8 to $12, one by a thread $8 and $13, one for a landlord whom a rule names $8 alone, a held
+-- one $14, an unclaimed one none of these.
 WITH given AS MATERIALIZED (
   SELECT u.id, u.endpoint, u.wamid, u.phone, u.pk, u.account, u.parent, u.landlord, u.lease, u.held, u.sent_at, u.type,
-         u.body, u.quoted, u.raw, u.meta, u.pos, u.ord, coalesce(t.channel, e.channel) AS channel, e.phone_scope,
+         u.body, u.quoted, u.raw, u.meta, u.pos, u.by_rule, u.ord, coalesce(t.channel, e.channel) AS channel, e.phone_scope,
          e.id_kind, e.id_scope, gateway.message_key(u.endpoint, u.wamid) AS key,
          t.person_id AS thread_person, coalesce(t.tenant_id, u.tenant) AS tenant,
          coalesce(r.property_id, t.property_id, u.property) AS property,
@@ -48,13 +51,17 @@ WITH given AS MATERIALIZED (
               WHEN u.conversation IS NOT NULL THEN
                 t.landlord_id = u.landlord AND t.person_id = ANY (
                   gateway.sender_people(e.phone_scope, u.pk, e.id_kind, e.id_scope, u.account))
+              WHEN u.landlord IS NOT NULL THEN
+                (e.scope = 'platform' OR e.owner_id = u.landlord)
+                AND EXISTS (SELECT FROM gateway.route_landlords x WHERE x.landlord_id = u.landlord)
               ELSE true END AS holds
     FROM (SELECT gateway.setting('lease_grace_days')::integer AS grace) s
    CROSS JOIN unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::uuid[],
            $9::uuid[], $10::uuid[], $11::uuid[], $12::bigint[], $13::uuid[], $14::boolean[], $15::timestamptz[],
-           $16::text[], $17::text[], $18::text[], $19::bytea[], $20::text[], $21::bigint[]) WITH ORDINALITY
+           $16::text[], $17::text[], $18::text[], $19::bytea[], $20::text[], $21::bigint[], $67::boolean[])
+      WITH ORDINALITY
       AS u(id, endpoint, wamid, phone, pk, account, parent, landlord, tenant, property, lease, route_key, conversation,
-           held, sent_at, type, body, quoted, raw, meta, pos, ord)
+           held, sent_at, type, body, quoted, raw, meta, pos, by_rule, ord)
     LEFT JOIN gateway.endpoints e ON e.id = u.endpoint
     LEFT JOIN LATERAL (SELECT * FROM gateway.routes x WHERE x.tenant_id = u.tenant AND x.lease_id = u.lease LIMIT 1) r
            ON true
@@ -129,7 +136,8 @@ msg AS (
       LEFT JOIN LATERAL (SELECT x.whatsapp_enabled FROM gateway.route_landlords x
                           WHERE x.landlord_id = c.landlord_id LIMIT 1) l ON true
      CROSS JOIN LATERAL (SELECT CASE WHEN c.id IS NOT NULL
-                                     THEN gateway.withheld_status(c.status, l.whatsapp_enabled) END AS status) w
+                                     THEN coalesce(gateway.withheld_status(c.status, l.whatsapp_enabled),
+                                                   CASE WHEN m.by_rule THEN 'by_rule' END) END AS status) w
   RETURNING id, sent_at, conversation_id, landlord_id, person_id, body, routing_status),
 files AS (
   INSERT INTO gateway.media (message_id, message_sent_at, landlord_id, provider_media_id, mime_type, sha256, file_name)
@@ -148,6 +156,18 @@ after AS MATERIALIZED (      -- the threads are written; not run where all sende
              (SELECT array_agg(DISTINCT x.person_id) FROM msg x WHERE x.person_id IS NOT NULL)) AS a
       FROM (SELECT count(*) FROM thread) AS done
      WHERE EXISTS (SELECT FROM resolved) OR EXISTS (SELECT FROM msg WHERE person_id IS NOT NULL)) f),
+ordered AS MATERIALIZED (    -- what rules and answers want done; not run for a batch of which nothing is wanted
+  SELECT (o).asked, (o).released, (o).answered FROM (
+    SELECT gateway.apply_orders(
+             (SELECT array_agg(x.id ORDER BY g.ord) FROM given g JOIN msg x ON x.id = g.id),
+             array_agg(u.id ORDER BY u.n), array_agg(x.sent_at ORDER BY u.n), array_agg(u.kind ORDER BY u.n),
+             array_agg(u.rule ORDER BY u.n), array_agg(u.value ORDER BY u.n), array_agg(u.detail ORDER BY u.n),
+             array_agg(u.made ORDER BY u.n), array_agg(u.number ORDER BY u.n)) AS o
+      FROM unnest($68::uuid[], $69::text[], $70::text[], $71::text[], $72::text[], $73::uuid[], $74::integer[])
+             WITH ORDINALITY AS u(id, kind, rule, value, detail, made, number, n)
+      JOIN msg x ON x.id = u.id
+     WHERE cardinality($68::uuid[]) > 0
+    HAVING count(*) > 0) f),
 
 statuses AS MATERIALIZED (
   SELECT (s).applied, (s).waiting FROM (
@@ -187,7 +207,8 @@ settled AS (
 -- the webhooks' own rows, with the verdicts of their messages as they were decided here
 verdicts AS MATERIALIZED (
   SELECT g.pos, count(*) FILTER (WHERE x.routing_status = 'delivered')::integer AS routed,
-         count(*) FILTER (WHERE x.routing_status IN ('opted_out', 'blocked', 'over_limit'))::integer AS withheld,
+         count(*) FILTER (WHERE x.routing_status IN ('opted_out', 'blocked', 'over_limit', 'by_rule'))::integer
+           AS withheld,
          count(*) FILTER (WHERE x.routing_status = 'ambiguous')::integer AS held,
          count(*) FILTER (WHERE x.routing_status = 'unknown_sender')::integer AS unclaimed,
          count(*) FILTER (WHERE x.id IS NULL)::integer AS duplicate
@@ -233,5 +254,8 @@ SELECT (SELECT count(*) FROM fence)::integer AS fence,
        (SELECT count(*) FROM resolved WHERE conflict)::integer AS conflicts,
        coalesce((SELECT renumbered FROM after), 0)::integer AS renumbered,
        coalesce((SELECT is_news FROM after), false) AS is_news,
-       coalesce((SELECT n FROM sessions), 0)::integer AS sessions
+       coalesce((SELECT n FROM sessions), 0)::integer AS sessions,
+       coalesce((SELECT asked FROM ordered), 0)::integer AS asked,
+       coalesce((SELECT released FROM ordered), 0)::integer AS released,
+       coalesce((SELECT answered FROM ordered), 0)::integer AS answered
   FROM verdicts v

@@ -43,31 +43,35 @@ package struct FoldedText: Hashable, Sendable {
 
     package init(_ text: String) {
         var words: [String] = []
-        var word = ""
+        // Bytes of the word that is being read: appending to a text costs several times as much.
+        var word: [UInt8] = []
         func end() {
-            if !word.isEmpty { words.append(word) }
-            word = ""
+            if !word.isEmpty { words.append(String(decoding: word, as: UTF8.self)) }
+            word.removeAll(keepingCapacity: true)
         }
-        for scalar in text.unicodeScalars where words.count < Self.wordsMax {
+        for scalar in text.unicodeScalars {
             switch LetterFolding.fold(scalar) {
-            case .letter(let folded): word.unicodeScalars.append(folded)
-            case .letters(let folded): word += folded
+            case .byte(let byte): word.append(byte)
+            case .letter(let folded): word.append(contentsOf: folded.utf8)
+            case .letters(let folded): word.append(contentsOf: folded.utf8)
             case .symbol:
                 end()
-                word.unicodeScalars.append(scalar)
-                end()
+                words.append(String(scalar))
             case .mark: continue
             case .separator: end()
             }
+            if words.count >= Self.wordsMax { break }
         }
         end()
-        self.words = Array(words.prefix(Self.wordsMax))
+        self.words = words.count > Self.wordsMax ? Array(words.prefix(Self.wordsMax)) : words
     }
 }
 
 /// Takes case and accents off letters.
 enum LetterFolding {
     enum Folded {
+        /// A letter or digit of ASCII.
+        case byte(UInt8)
         case letter(Unicode.Scalar)
         /// One that becomes several: `ß`.
         case letters(String)
@@ -82,8 +86,8 @@ enum LetterFolding {
         if scalar.isASCII {
             let value = UInt8(truncatingIfNeeded: scalar.value)
             switch value {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .letter(scalar)
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"): return .letter(Unicode.Scalar(value | 0x20))
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .byte(value)
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"): return .byte(value | 0x20)
             // Written in one word: don't, O'Brien.
             case UInt8(ascii: "'"): return .mark
             default: return .separator

@@ -41,8 +41,11 @@ package struct RoutingRules: Hashable, Sendable {
     /// How long the answer is waited for, in hours.
     package var askTimeoutHours = 24
     package var afterTimeout = AfterTimeout.hold
+    package var question = QuestionWording.standard
     /// What somebody hears whom no landlord has; nothing by default.
     package var unknownSenderReply: String?
+    /// Before the same person hears it again, in hours.
+    package var unknownSenderHours = 24
     /// Of the files they were read from: the same files give the same digest.
     package var digest: UInt64 = 0
 
@@ -61,6 +64,8 @@ package struct RoutingRules: Hashable, Sendable {
     package static let landlordSpokeHoursRange = 1...168
     /// Meta lets us answer for 24 hours; an answer to a question may come later.
     package static let askTimeoutHoursRange = 1...168
+    /// Under an hour two machines that answer each other would talk all day.
+    package static let unknownSenderHoursRange = 1...8760
 
     init() {}
 

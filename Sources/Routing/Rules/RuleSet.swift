@@ -18,6 +18,8 @@ package struct RuleSet: Hashable, Sendable {
 
     package static let empty = RuleSet([])
 
+    package var isEmpty: Bool { rules.isEmpty }
+
     package init(_ rules: [Rule]) {
         self.rules = rules
         for (number, rule) in rules.enumerated() { index(rule.condition, as: Int32(number)) }
@@ -53,7 +55,8 @@ package struct RuleSet: Hashable, Sendable {
         _ subject: RuleSubject, secondsFromUTC: (_ zone: String) -> Int?
     ) -> [Rule] {
         guard !rules.isEmpty else { return [] }
-        let text = FoldedText(subject.text ?? "")
+        // Folding costs more than everything else, and is for keywords alone.
+        let text = FoldedText(byWord.isEmpty && byPrefix.isEmpty ? "" : subject.text ?? "")
         var matched: [Rule] = []
         for number in candidates(subject, text) {
             let rule = rules[Int(number)]
@@ -68,7 +71,7 @@ package struct RuleSet: Hashable, Sendable {
     private func candidates(_ subject: RuleSubject, _ text: FoldedText) -> [Int32] {
         var found = others
         func add(_ numbers: [Int32]?) { if let numbers { found += numbers } }
-        if !byWord.isEmpty { for word in Set(text.words) { add(byWord[word]) } }
+        if !byWord.isEmpty { for word in text.words { add(byWord[word]) } }
         if let first = text.words.first, !prefixLengths.isEmpty {
             for length in prefixLengths where length <= first.utf8.count {
                 guard let end = first.utf8.index(first.startIndex, offsetBy: length).samePosition(in: first) else {
@@ -94,7 +97,9 @@ package struct RuleSet: Hashable, Sendable {
 
 extension RuleCondition {
     /// Whether everything that is asked for holds.
-    func holds(for subject: RuleSubject, _ text: FoldedText, secondsFromUTC: (String) -> Int?) -> Bool {
+    package func holds(
+        for subject: RuleSubject, _ text: FoldedText, secondsFromUTC: (String) -> Int?
+    ) -> Bool {
         func allows<Value: Hashable>(_ wanted: Set<Value>, _ value: Value) -> Bool {
             wanted.isEmpty || wanted.contains(value)
         }

@@ -64,7 +64,10 @@ struct RulesReader {
     }
 
     private mutating func readLadder(_ node: Node) {
-        let known = ["landlord_spoke_hours", "ask", "ask_timeout_hours", "after_timeout"]
+        let known = [
+            "landlord_spoke_hours", "ask", "ask_text", "ask_button", "ask_number_hint", "ask_timeout_hours",
+            "after_timeout",
+        ]
         guard let keys = mapping(node, named: "ladder", knownKeys: known) else { return }
         if let hours = keys["landlord_spoke_hours"],
             let value = integer(hours, key: "landlord_spoke_hours", range: RoutingRules.landlordSpokeHoursRange)
@@ -78,6 +81,21 @@ struct RulesReader {
             settings.askTimeoutHours = value
         }
         if let after = keys["after_timeout"] { readAfterTimeout(after) }
+        readWording(keys)
+    }
+
+    private mutating func readWording(_ keys: [String: Node]) {
+        if let node = keys["ask_text"], let text = text(node, "ask_text", QuestionWording.textLengthMax) {
+            settings.question.text = text
+        }
+        if let node = keys["ask_button"], let text = text(node, "ask_button", QuestionWording.buttonLengthMax) {
+            settings.question.button = text
+        }
+        if let node = keys["ask_number_hint"],
+            let text = text(node, "ask_number_hint", QuestionWording.textLengthMax)
+        {
+            settings.question.numberHint = text
+        }
     }
 
     /// `hold`, or `assign: <landlord>`.
@@ -92,8 +110,14 @@ struct RulesReader {
     }
 
     private mutating func readUnknownSender(_ node: Node) {
-        guard let keys = mapping(node, named: "unknown_sender", knownKeys: ["reply"]) else { return }
+        guard let keys = mapping(node, named: "unknown_sender", knownKeys: ["reply", "every_hours"])
+        else { return }
         if let reply = keys["reply"] { settings.unknownSenderReply = text(reply, "reply", Self.replyLengthMax) }
+        if let hours = keys["every_hours"],
+            let value = integer(hours, key: "every_hours", range: RoutingRules.unknownSenderHoursRange)
+        {
+            settings.unknownSenderHours = value
+        }
     }
 
     // MARK: Reading nodes

@@ -1,0 +1,123 @@
+import Foundation
+import Messaging
+import Routing
+import Testing
+
+@testable import Gateway
+
+/// Directories that cannot be rules: one clear error each.
+@Suite struct RulesDirectoryTests {
+    private func errors(_ directory: String) -> [RulesError] {
+        do {
+            _ = try RulesLoader(directory: directory)
+            return []
+        } catch {
+            return error.errors
+        }
+    }
+
+    @Test("a directory that is not there, or is a file")
+    func missing() throws {
+        let directory = try TemporaryDirectory()
+        let missing = errors(directory.path + "/nowhere")
+        #expect(missing.count == 1 && missing[0].description.contains("No such file or directory"))
+        let file = try directory.write("a.yaml", "version: 1\n")
+        #expect(errors(file).map { $0.description.contains("Not a directory") } == [true])
+    }
+
+    @Test("a directory without a rules file")
+    func empty() throws {
+        let directory = try TemporaryDirectory()
+        try directory.write("readme.txt", "version: 1\n")
+        let errors = errors(directory.path)
+        #expect(errors.count == 1 && errors[0].file == directory.path && errors[0].hint.contains("GATEWAY_RULES_DIR"))
+    }
+
+    @Test("a file that cannot be read")
+    func unreadable() throws {
+        let directory = try TemporaryDirectory()
+        try FileManager.default.createDirectory(
+            atPath: directory.path + "/a.yaml", withIntermediateDirectories: false)
+        let errors = errors(directory.path)
+        #expect(errors.count == 1 && errors[0].file == "a.yaml" && errors[0].problem.contains("cannot be read"))
+    }
+
+    @Test("a file of ten megabytes is not read at all")
+    func large() throws {
+        let directory = try TemporaryDirectory()
+        try directory.write("a.yaml", "version: 1\n" + String(repeating: "# all is well\n", count: 750_000))
+        let errors = errors(directory.path)
+        #expect(errors.count == 1 && errors[0].problem.contains("at most 1048576"))
+    }
+
+    @Test("a file whose aliases would grow to gigabytes")
+    func bomb() throws {
+        let directory = try TemporaryDirectory()
+        var lines = ["version: 1", "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
+        for level in 1..<10 {
+            lines.append(
+                "a\(level): &a\(level) [\(Array(repeating: "*a\(level - 1)", count: 9).joined(separator: ", "))]")
+        }
+        try directory.write("a.yaml", lines.joined(separator: "\n"))
+        let errors = errors(directory.path)
+        #expect(errors.count == 1 && errors[0].line == 2 && errors[0].column == 5 && errors[0].offendingText == "&a0")
+    }
+
+    @Test("a name that two rules have, in two files")
+    func duplicate() throws {
+        let directory = try TemporaryDirectory()
+        let rule = "version: 1\nrules:\n  - name: same\n    then: [hold]\n"
+        try directory.write("a.yaml", rule)
+        try directory.write("b.yaml", rule)
+        let errors = errors(directory.path)
+        #expect(errors.count == 1 && errors[0].file == "b.yaml" && errors[0].line == 3 && errors[0].column == 11)
+        #expect(errors[0].problem.contains("a.yaml:3"))
+    }
+}
+
+/// The files that come with the gateway.
+@Suite struct ShippedRulesTests {
+    private static let directory = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().appending(path: "routing-rules").path
+
+    private func matched(_ text: String, state: RouteState = .known) throws -> [String] {
+        let inForce = try RulesLoader(directory: Self.directory).inForce
+        let subject = RuleSubject(
+            channel: .whatsApp, endpoint: "1", state: state, type: "text", text: text, at: Timestamp(seconds: 0))
+        return inForce.rules.rules.matches(subject) { inForce.secondsFromUTC($0, subject.at) }.map(\.name)
+    }
+
+    @Test("they say what they are made for")
+    func settings() throws {
+        let rules = try RulesLoader(directory: Self.directory).rules
+        #expect(rules.asks && rules.landlordSpokeHours == 24 && rules.afterTimeout == .hold)
+        #expect(rules.unknownSenderReply == nil)
+        #expect(rules.question == .standard && rules.signature == .standard)
+    }
+
+    @Test(
+        "words in several languages are found, and what only looks like them is not",
+        arguments: [
+            ("STOP", ["stop"]), ("Stop!", ["stop"]), ("arrêter", ["stop"]), ("ARRETER", ["stop"]), ("Стоп.", ["stop"]),
+            ("توقف", ["stop"]), ("停止", ["stop"]), ("abmelden", ["stop"]), ("start", ["start"]),
+            ("please stop by tomorrow", []), ("The bus stop", []), ("cancel", []),
+            ("There is a GAS LEAK in the kitchen", ["emergency"]), ("Es brennt!", ["emergency"]),
+            ("Feuer", ["emergency"]), ("il y a une fuite de gaz", ["emergency"]), ("Пожар!", ["emergency"]),
+            ("The gas bill, no leak", []), ("Good morning", []),
+        ] as [(String, [String])])
+    func words(text: String, rules: [String]) throws { #expect(try matched(text) == rules) }
+
+    @Test(
+        "what is commented out becomes rules when the # goes", arguments: ["office-hours.yaml", "unknown-sender.yaml"])
+    func commented(name: String) throws {
+        let text = try String(contentsOfFile: Self.directory + "/" + name, encoding: .utf8)
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        let first = try #require(lines.firstIndex { $0.hasPrefix("version: 1") })
+        let live = lines[first...].map { $0.hasPrefix("# ") ? String($0.dropFirst(2)) : String($0) }
+        let directory = try TemporaryDirectory()
+        try directory.write(name, live.joined(separator: "\n"))
+        let rules = try RulesLoader(directory: directory.path).rules
+        #expect(!rules.rules.isEmpty)
+        #expect((rules.unknownSenderReply != nil) == (name == "unknown-sender.yaml"))
+    }
+}
