@@ -70,6 +70,7 @@ let package = Package(
         .target(
             name: "Routing",
             dependencies: [
+                "CMemory",
                 "Messaging",
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -103,6 +104,7 @@ let package = Package(
             swiftSettings: rules),
 
         // System libraries.
+        .systemLibrary(name: "CMemory"),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
 

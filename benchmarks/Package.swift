@@ -19,9 +19,11 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0")
     ],
     targets: [
+        .systemLibrary(name: "CMemory"),
         .target(name: "Messaging", swiftSettings: rules),
         .target(
-            name: "Routing", dependencies: ["Messaging", .product(name: "Yams", package: "Yams")], swiftSettings: rules),
+            name: "Routing", dependencies: ["CMemory", "Messaging", .product(name: "Yams", package: "Yams")],
+            swiftSettings: rules),
         // Decoding alone: who signed a webhook is not measured here, and needs a package of its own.
         .target(name: "Webhooks", dependencies: ["Messaging"], exclude: ["Authenticity"], swiftSettings: rules),
         .target(name: "Reporting", swiftSettings: rules),

@@ -53,10 +53,15 @@ class Server:
     def __init__(self, command: list, environment: dict, log: pathlib.Path, core: int | None):
         self.port = 0
         self.log = log
-        with open(log, "wb") as output:
+        self.command, self.environment, self.core = command, environment, core
+        self.start()
+
+    def start(self) -> None:
+        """Also again, after the process ended."""
+        with open(self.log, "ab") as output:
             self.process = subprocess.Popen(
-                command, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT,
-                preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}))
+                self.command, env={**os.environ, **self.environment}, stdout=output, stderr=subprocess.STDOUT,
+                preexec_fn=None if self.core is None else lambda: os.sched_setaffinity(0, {self.core}))
         self.pid = self.process.pid
 
     def __enter__(self):

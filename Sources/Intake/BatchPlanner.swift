@@ -85,6 +85,7 @@ struct BatchPlanner {
         noteGenerations(in: &draft)
         draft.batch.webhooks.reserveCapacity(entries.count)
         draft.batch.messages.reserveCapacity(entries.count)
+        resolver.table.prefetch(entries.flatMap(\.webhook.senderKeys))
         for entry in entries {
             let before = draft.counts
             add(entry, entry.webhook.updates.indices, refusing: refused, to: &draft, using: &generator)
@@ -333,6 +334,15 @@ struct BatchPlanner {
         let earliest = now.advanced(bySeconds: -limits.pastSecondsMax)
         let latest = now.advanced(bySeconds: limits.futureSecondsMax)
         return min(max(moment, earliest), latest)
+    }
+}
+
+extension DecodedWebhook {
+    /// Numbers that routes will be looked up by.
+    fileprivate var senderKeys: [PhoneKey] {
+        updates.compactMap { update in
+            if case .message(let message) = update { message.sender.phone?.key } else { nil }
+        }
     }
 }
 

@@ -1,21 +1,18 @@
 public import Messaging
 
-/// One landlord a message could be for, by one lease.
+/// One landlord a message could be for, by a lease that is filed under a number of the sender's.
+///
+/// Which of the landlord's leases under that number it is says the transaction that records the message
+/// (`gateway.sender_lease`): it knows tenants and leases by their ids, which the table does not keep.
 @frozen
 public struct Candidate: Hashable, Sendable {
     public var landlordID: UniqueID
-    public var tenantID: UniqueID
-    public var leaseID: UniqueID
     public var propertyID: UniqueID?
     /// The key the lease is filed under; it may differ from the sender's own number (an alias, an earlier number).
     public var routeKey: PhoneKey
 
-    public init(
-        landlordID: UniqueID, tenantID: UniqueID, leaseID: UniqueID, propertyID: UniqueID?, routeKey: PhoneKey
-    ) {
+    public init(landlordID: UniqueID, propertyID: UniqueID?, routeKey: PhoneKey) {
         self.landlordID = landlordID
-        self.tenantID = tenantID
-        self.leaseID = leaseID
         self.propertyID = propertyID
         self.routeKey = routeKey
     }

@@ -4,20 +4,19 @@ public import Messaging
 /// share one thread, and a tenant with two leases is one candidate.
 public struct CandidateList: Hashable, Sendable {
     /// Leases that run, one a landlord, oldest first.
-    public private(set) var running: [Route] = []
+    public private(set) var running = RouteList()
     /// Leases within their days of grace, one a landlord, oldest first; they count when none is running.
-    public private(set) var inGrace: [Route] = []
+    public private(set) var inGrace = RouteList()
 
     /// The leases that count: those that run, or else those in grace.
-    public var counting: [Route] { running.isEmpty ? inGrace : running }
+    public var counting: RouteList { running.isEmpty ? inGrace : running }
 
     /// The candidates that count, in a stable order.
     public var candidates: [Candidate] { counting.map { Candidate($0) } }
 
     /// The only landlord there is, if there is one only.
     public var only: Candidate? {
-        let leases = counting
-        return leases.count == 1 ? Candidate(leases[0]) : nil
+        running.isEmpty ? inGrace.only.map { Candidate($0) } : running.only.map { Candidate($0) }
     }
 
     /// Whether a lease with this landlord runs or is in grace.
@@ -43,12 +42,12 @@ public struct CandidateList: Hashable, Sendable {
 
     /// Puts the leases in their order, after the last was added.
     mutating func settle() {
-        if running.count > 1 { running.sort { $0.precedes($1) } }
-        if inGrace.count > 1 { inGrace.sort { $0.precedes($1) } }
+        running.sort()
+        inGrace.sort()
     }
 
-    private static func keepOldest(_ route: Route, in leases: inout [Route]) {
-        guard let same = leases.lastIndex(where: { $0.landlordID == route.landlordID }) else {
+    private static func keepOldest(_ route: Route, in leases: inout RouteList) {
+        guard !leases.isEmpty, let same = leases.lastIndex(where: { $0.landlordID == route.landlordID }) else {
             leases.append(route)
             return
         }

@@ -4,15 +4,25 @@ import Messaging
 /// number.
 struct IdentityIndex: Sendable {
     /// Routes filed under `key` may be this person's.
-    struct Link: Hashable, Sendable {
-        var personID: UniqueID
+    struct Link: Hashable, Sendable, BitwiseCopyable {
+        var person: Person
         var key: PhoneKey
+    }
+
+    /// Tells people apart; their ids themselves nobody asks for.
+    struct Person: Hashable, Sendable, BitwiseCopyable {
+        private let mixed: UInt64
+
+        init(_ id: UniqueID) { mixed = (id.high &* 0x9E37_79B9_7F4A_7C15).byteSwapped ^ id.low }
     }
 
     /// A phone number in its trust domain.
     struct Phone: Hashable, Sendable {
         var scope: String
         var key: PhoneKey
+
+        /// A number in several domains is rare.
+        func hash(into hasher: inout Hasher) { hasher.combine(key.value) }
     }
 
     /// What is known of a phone number.
@@ -20,20 +30,20 @@ struct IdentityIndex: Sendable {
         /// Of the person who has the number now; to the number itself where somebody has left it.
         var links: [Link] = []
         /// Who has left the number, and when: every time.
-        var departures: [(personID: UniqueID, at: Timestamp)] = []
+        var departures: [(person: Person, at: Timestamp)] = []
     }
 
-    private var accounts: OverlaidDictionary<AccountIdentity, [Link]>
+    private var accounts: AccountIndex
     private var phones: OverlaidDictionary<Phone, PhoneFacts>
 
     var count: Int { accounts.count + phones.count }
     var changeCount: Int { accounts.changes.count + phones.changes.count }
 
-    /// Bytes its entries take, roughly: they are kept in dictionaries, with their texts beside them.
-    var byteCount: Int { 170 * accounts.count + 150 * phones.count }
+    /// Bytes its entries take: for numbers, which are few, roughly.
+    var byteCount: Int { accounts.byteCount + 150 * phones.count }
 
-    init(accounts: [AccountIdentity: [Link]] = [:], phones: [Phone: PhoneFacts] = [:]) {
-        self.accounts = OverlaidDictionary(accounts)
+    init(accounts: AccountIndex = AccountIndex(), phones: [Phone: PhoneFacts] = [:]) {
+        self.accounts = accounts
         self.phones = OverlaidDictionary(phones)
     }
 
@@ -45,8 +55,7 @@ struct IdentityIndex: Sendable {
                 guard let phone = Phone(identity) else { continue }
                 index.phones[phone] = PhoneFacts(rows)
             } else {
-                let links = rows.compactMap { Link($0) }
-                index.accounts[identity] = links.isEmpty ? nil : links
+                index.accounts[AccountIndex.Key(identity)] = rows.compactMap { Link($0) }
             }
         }
         return index
@@ -54,13 +63,21 @@ struct IdentityIndex: Sendable {
 
     func compacted() -> IdentityIndex { IdentityIndex(accounts: accounts.merged(), phones: phones.merged()) }
 
-    func links(of account: AccountIdentity) -> [Link] { accounts[account] ?? [] }
+    /// Whether nothing is known of a sender beyond the number itself.
+    @inline(__always)
+    func knowsNothing(about phone: PhoneKey, _ account: AccountIdentity?, phoneScope: String) -> Bool {
+        if phones.count > 0, facts(of: phone, scope: phoneScope) != nil { return false }
+        guard accounts.count > 0, let account else { return true }
+        return links(of: account).isEmpty
+    }
+
+    func links(of account: AccountIdentity) -> [Link] { accounts.links(of: account) }
 
     func facts(of key: PhoneKey, scope: String) -> PhoneFacts? { phones[Phone(scope: scope, key: key)] }
 
     /// Collects the rows of a full load.
     struct Builder {
-        private var accounts: [AccountIdentity: [Link]] = [:]
+        private var accounts: [AccountIndex.Entry] = []
         private var phones: [Phone: PhoneFacts] = [:]
 
         init() {}
@@ -71,11 +88,13 @@ struct IdentityIndex: Sendable {
                 guard let phone = Phone(identity) else { return }
                 phones[phone, default: PhoneFacts()].add(row)
             } else if let link = Link(row) {
-                accounts[identity, default: []].append(link)
+                accounts.append(AccountIndex.Entry(key: AccountIndex.Key(identity), link: link))
             }
         }
 
-        consuming func finish() -> IdentityIndex { IdentityIndex(accounts: accounts, phones: phones) }
+        consuming func finish() -> IdentityIndex {
+            IdentityIndex(accounts: AccountIndex(accounts), phones: phones)
+        }
     }
 }
 
@@ -83,7 +102,7 @@ extension IdentityIndex.Link {
     /// `nil` for a row that links to no key.
     init?(_ row: IdentityLink) {
         guard let key = row.routeKey else { return nil }
-        self.init(personID: row.personID, key: key)
+        self.init(person: IdentityIndex.Person(row.personID), key: key)
     }
 }
 
@@ -104,6 +123,6 @@ extension IdentityIndex.PhoneFacts {
 
     mutating func add(_ row: IdentityLink) {
         if let link = IdentityIndex.Link(row) { links.append(link) }
-        if let at = row.movedAt { departures.append((row.personID, at)) }
+        if let at = row.movedAt { departures.append((IdentityIndex.Person(row.personID), at)) }
     }
 }

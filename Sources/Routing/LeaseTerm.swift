@@ -15,7 +15,7 @@ public enum LeaseStanding: Sendable, Hashable {
 /// The first and last day of a lease in four bytes.
 ///
 /// Days outside 1900-01-01…2079-06-03 are kept as the nearest that fits: nobody asks about today from out there.
-struct LeaseTerm: Hashable, Sendable {
+struct LeaseTerm: Hashable, Sendable, BitwiseCopyable {
     /// 0 = open, otherwise one more than the days since 1900-01-01.
     private let first: UInt16
     /// `.max` = open, otherwise days since 1900-01-01.
@@ -50,22 +50,24 @@ extension Route {
         return today <= validUntil.advanced(by: max(0, graceDays)) ? .inGrace : .over
     }
 
-    /// Which of two leases with one landlord speaks for the sender, the same every time: the older one (an open
-    /// beginning is the oldest), then the smaller tenant id, then the smaller lease id.
+    /// Which of two leases with one landlord speaks for the sender: the older one (an open beginning is the oldest). Of
+    /// leases that begin on one day the transaction that records chooses by ids that are not known here
+    /// (`gateway.sender_lease`); the order here is the same every time, and no more.
     func precedes(_ other: Route) -> Bool {
         let begin = validFrom?.daysSince1970 ?? .min
         let otherBegin = other.validFrom?.daysSince1970 ?? .min
         if begin != otherBegin { return begin < otherBegin }
-        if tenantID != other.tenantID { return tenantID < other.tenantID }
-        return leaseID < other.leaseID
+        if propertyID != other.propertyID {
+            guard let propertyID, let otherID = other.propertyID else { return propertyID == nil }
+            return propertyID < otherID
+        }
+        return validUntil?.daysSince1970 ?? .max < other.validUntil?.daysSince1970 ?? .max
     }
 }
 
 extension Candidate {
     /// The candidate a lease makes.
     public init(_ route: Route) {
-        self.init(
-            landlordID: route.landlordID, tenantID: route.tenantID, leaseID: route.leaseID,
-            propertyID: route.propertyID, routeKey: route.key)
+        self.init(landlordID: route.landlordID, propertyID: route.propertyID, routeKey: route.key)
     }
 }

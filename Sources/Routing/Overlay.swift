@@ -46,5 +46,4 @@ extension PhoneKey: OverlayKey {
 }
 
 extension UniqueID: OverlayKey {}
-extension AccountIdentity: OverlayKey {}
 extension IdentityIndex.Phone: OverlayKey {}

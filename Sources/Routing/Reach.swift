@@ -25,14 +25,13 @@ extension IdentityIndex {
         let accountLinks = account.map(links(of:)) ?? []
         let facts = phone.flatMap { self.facts(of: $0, scope: phoneScope) }
         if facts == nil, accountLinks.isEmpty {
-            // Nearly every sender: a number, and nothing beyond it.
             if let phone { body(Reach(key: phone)) }
             return
         }
         var links = accountLinks
         links.append(contentsOf: facts?.links ?? [])
         if let phone {
-            let others = facts?.departures.filter { departure in !links.contains { $0.personID == departure.personID } }
+            let others = facts?.departures.filter { departure in !links.contains { $0.person == departure.person } }
             body(Reach(key: phone, learntFrom: others?.map(\.at).max()))
         }
         var seen: [Reach] = []
@@ -46,10 +45,10 @@ extension IdentityIndex {
 
     private func reach(_ link: Link, phoneScope: String) -> Reach {
         guard let facts = facts(of: link.key, scope: phoneScope) else { return Reach(key: link.key) }
-        let isHolder = facts.links.contains { $0.personID == link.personID }
-        let left = isHolder ? nil : facts.departures.filter { $0.personID == link.personID }.map(\.at).max()
+        let isHolder = facts.links.contains { $0.person == link.person }
+        let left = isHolder ? nil : facts.departures.filter { $0.person == link.person }.map(\.at).max()
         let before = facts.departures.filter { departure in
-            departure.personID != link.personID && left.map { departure.at <= $0 } ?? true
+            departure.person != link.person && left.map { departure.at <= $0 } ?? true
         }
         return Reach(key: link.key, learntFrom: before.map(\.at).max(), learntBefore: left)
     }

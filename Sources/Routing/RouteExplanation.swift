@@ -8,7 +8,7 @@ package struct RouteExplanation: Hashable, Sendable {
         /// Within grace, but another lease of the sender runs.
         case runningPreferred
         /// Another lease with the same landlord speaks for the sender, being the older one.
-        case olderLease(UniqueID)
+        case olderLease
         case notBegun
         case over
         /// The endpoint belongs to somebody else.
@@ -62,7 +62,7 @@ extension RoutingTable {
         case .inGrace where !list.running.isEmpty: return .runningPreferred
         case .running, .inGrace:
             let chosen = list.counting.first { $0.landlordID == route.landlordID }
-            return chosen.map { $0 == route ? .candidate : .olderLease($0.leaseID) } ?? .over
+            return chosen.map { $0 == route ? .candidate : .olderLease } ?? .over
         }
     }
 }

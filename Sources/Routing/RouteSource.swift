@@ -42,13 +42,11 @@ public struct RouteCursor: Hashable, Sendable {
     }
 }
 
-/// One lease: this number belongs to this tenant of this landlord. A row of `gateway.routes`.
+/// One lease: this number belongs to a tenant of this landlord. A row of `gateway.routes`, as far as routing decides by it.
 @frozen
 public struct Route: Hashable, Sendable {
     public var key: PhoneKey
     public var landlordID: UniqueID
-    public var tenantID: UniqueID
-    public var leaseID: UniqueID
     public var propertyID: UniqueID?
     public var validFrom: CalendarDay?
     public var validUntil: CalendarDay?
@@ -58,13 +56,11 @@ public struct Route: Hashable, Sendable {
     public var learntAt: Timestamp
 
     public init(
-        key: PhoneKey, landlordID: UniqueID, tenantID: UniqueID, leaseID: UniqueID, propertyID: UniqueID?,
-        validFrom: CalendarDay?, validUntil: CalendarDay?, isActive: Bool, learntAt: Timestamp
+        key: PhoneKey, landlordID: UniqueID, propertyID: UniqueID?, validFrom: CalendarDay?, validUntil: CalendarDay?,
+        isActive: Bool, learntAt: Timestamp
     ) {
         self.key = key
         self.landlordID = landlordID
-        self.tenantID = tenantID
-        self.leaseID = leaseID
         self.propertyID = propertyID
         self.validFrom = validFrom
         self.validUntil = validUntil
@@ -117,6 +113,8 @@ public struct IdentityLink: Hashable, Sendable {
 
 /// A part of a full load. One kind a chunk, a few thousand rows at most.
 public enum RouteChunk: Sendable {
+    /// About how many rows of all kinds will come; before all others, where the source knows.
+    case estimate(rows: Int)
     case routes([Route])
     case landlords([Landlord])
     case identities([IdentityLink])

@@ -56,6 +56,32 @@ public final class RoutingTable: Sendable {
     public func candidates(
         phone: PhoneKey?, account: AccountIdentity?, endpoint: Endpoint, today: CalendarDay
     ) -> CandidateList {
+        if let phone, changedRoutes.isEmpty || changedRoutes[phone] == nil,
+            identities.knowsNothing(about: phone, account, phoneScope: endpoint.phoneScope)
+        {
+            return candidates(under: phone, endpoint, today)
+        }
+        return candidates(reachedBy: phone, account, endpoint, today)
+    }
+
+    /// Of nearly every sender: a number that did not change of late, and nothing known beyond it.
+    @inline(__always)
+    private func candidates(under phone: PhoneKey, _ endpoint: Endpoint, _ today: CalendarDay) -> CandidateList {
+        var list = CandidateList()
+        let rows = store.rows(of: phone)
+        for row in rows {
+            let route = store.route(at: row, key: phone)
+            guard endpoint.admits(landlord: route.landlordID) else { continue }
+            list.add(route, today: today, graceDays: settings.leaseGraceDays)
+        }
+        if rows.count > 1 { list.settle() }
+        return list
+    }
+
+    @inline(never)
+    private func candidates(
+        reachedBy phone: PhoneKey?, _ account: AccountIdentity?, _ endpoint: Endpoint, _ today: CalendarDay
+    ) -> CandidateList {
         var list = CandidateList()
         identities.forEachReach(phone: phone, account: account, phoneScope: endpoint.phoneScope) { reach in
             forEachRoute(of: reach.key) { route in
@@ -73,7 +99,7 @@ public final class RoutingTable: Sendable {
         guard let link = links.first(where: { $0.key == phone }) else { return false }
         guard let facts = identities.facts(of: phone, scope: endpoint.phoneScope), !facts.departures.isEmpty
         else { return true }
-        return facts.links.contains { $0.personID == link.personID }
+        return facts.links.contains { $0.person == link.person }
     }
 
     /// The numbers an account's person is known to have or to have had.
@@ -81,9 +107,21 @@ public final class RoutingTable: Sendable {
 
     /// How many leases are filed under a key, of whatever standing.
     public func routeCount(of key: PhoneKey) -> Int {
-        if !changedRoutes.isEmpty, let changed = changedRoutes[key] { return changed.count }
-        return store.rows(of: key).count
+        changedRoutes.isEmpty ? store.rows(of: key).count : changedRouteCount(of: key)
     }
+
+    @inline(never)
+    private func changedRouteCount(of key: PhoneKey) -> Int { changedRoutes[key]?.count ?? store.rows(of: key).count }
+
+    /// How many leases are filed under many keys together. What waits for memory waits once for many of them, not once
+    /// for each.
+    public func routeCount(of keys: [PhoneKey]) -> Int {
+        guard changedRoutes.isEmpty else { return keys.reduce(0) { $0 + routeCount(of: $1) } }
+        return keys.withUnsafeBufferPointer { store.routeCount(of: $0) }
+    }
+
+    /// Asks for the memory that decisions about these keys will read, all at once: who decides then waits for none of it.
+    public func prefetch(_ keys: [PhoneKey]) { keys.withUnsafeBufferPointer { store.prefetch($0) } }
 
     public func landlord(_ id: UniqueID) -> Landlord? { landlords[id] }
 
@@ -151,7 +189,7 @@ public final class RoutingTable: Sendable {
     /// The same table without an overlay, and the same generation. Takes as long as building a table, so it is not for
     /// a thread that decides messages.
     public func compacted() -> RoutingTable {
-        var builder = RouteStore.Builder()
+        var builder = RouteStoreBuilder()
         store.forEachRoute { if changedRoutes[$0.key] == nil { builder.add($0) } }
         changedRoutes.forEach { _, routes in routes.forEach { builder.add($0) } }
         let rejected = builder.rejectedCount

@@ -2,18 +2,21 @@ import Messaging
 
 /// Builds a routing table from the chunks of a full load.
 public struct RoutingTableBuilder: Sendable {
-    private var routes = RouteStore.Builder()
+    private var routes = RouteStoreBuilder()
     private var identities = IdentityIndex.Builder()
     private var landlords: [UniqueID: Landlord] = [:]
     private var endpoints: [Endpoint] = []
     private var settings = RouteSettings()
     /// Rows taken in so far, of all kinds: for the progress of a load.
     public private(set) var rowCount = 0
+    /// About how many there will be, where the source knows.
+    public private(set) var expectedRowCount: Int?
 
     public init() {}
 
     public mutating func add(_ chunk: RouteChunk) {
         switch chunk {
+        case .estimate(let rows): expectedRowCount = rows
         case .routes(let rows):
             rowCount += rows.count
             for row in rows { routes.add(row) }

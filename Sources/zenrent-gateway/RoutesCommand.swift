@@ -41,7 +41,7 @@ struct RoutesLookup: AsyncParsableCommand {
 
     private static func line(_ lease: RouteLookup.Lease) -> String {
         "\(lease.landlordName ?? "?")\(lease.whatsappEnabled ? "" : " (WhatsApp off)"), landlord \(lease.landlord), "
-            + "tenant \(lease.tenant), lease \(lease.lease): \(lease.outcome)"
+            + "tenant \(lease.tenant), lease \(lease.lease)\(lease.propertyAddress.map { " (\($0))" } ?? ""): \(lease.outcome)"
     }
 }
 
@@ -49,27 +49,44 @@ struct RoutesStats: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stats", abstract: "Counts what the routing table holds.",
         discussion: """
+            Loads the table as the gateway does; on a terminal it shows how far it has come. With --rejected it also lists
+            leases and tenants that no message can be routed by, because their telephone number is none (masked).
+
             Exit codes: 0 counted; 1 the table cannot be read.
 
-            Example: zenrent-gateway routes stats --json
+            Example: zenrent-gateway routes stats --rejected
             """)
 
     @OptionGroup var settings: SettingsOptions
+    @Flag(help: "List what cannot be routed by, up to --limit rows.") var rejected = false
+    @Option(help: "Rows listed at most.") var limit = 1000
     @OptionGroup var output: OutputOptions
 
+    func validate() throws {
+        if limit < 1 { throw ValidationError("--limit must be at least 1") }
+    }
+
     func run() async throws {
-        let statistics = try await RouteAdministration(try await settings.reader()).statistics()
+        let routes = try await RouteAdministration(try await settings.reader())
+        let statistics = try await routes.statistics(rejectedMax: rejected ? limit : nil) { Terminal.progress($0) }
+        Terminal.endProgress()
         try output.print(statistics) {
-            """
-            routes      \(statistics.routes)
-            keys        \(statistics.keys)
-            landlords   \(statistics.landlords)
-            identities  \(statistics.identities)
-            endpoints   \(statistics.endpoints)
-            rejected    \(statistics.rejected)
-            bytes       \(statistics.bytes)
-            """
+            let sizes = """
+                routes      \(statistics.routes)
+                keys        \(statistics.keys)
+                landlords   \(statistics.landlords)
+                identities  \(statistics.identities)
+                endpoints   \(statistics.endpoints)
+                rejected    \(statistics.rejected)
+                bytes       \(statistics.bytes)
+                """
+            return ([sizes] + (statistics.rejectedRoutes ?? []).map(Self.line)).joined(separator: "\n")
         }
+    }
+
+    private static func line(_ route: RouteStatistics.Rejected) -> String {
+        "  \(route.phone), landlord \(route.landlord ?? "unknown"), tenant \(route.tenant)"
+            + (route.lease.map { ", lease \($0)" } ?? "")
     }
 }
 

@@ -11,6 +11,16 @@ enum Terminal {
     /// A line to standard output at once, also when it is a pipe. One that cannot be written is let go.
     static func say(_ text: String) { try? write(text + "\n") }
 
+    /// A line on the terminal that the next one takes the place of; nothing where errors go to a file.
+    static func progress(_ line: String) {
+        guard isatty(STDERR_FILENO) == 1 else { return }
+        let bytes = Array("\r\u{1B}[2K\(line)".utf8)
+        _ = bytes.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+
+    /// Takes the line of `progress` away.
+    static func endProgress() { progress("") }
+
     /// To standard output at once.
     /// - Throws: `ExitCode.failure` when nobody reads any more, as after `| head`.
     static func write(_ text: String) throws {

@@ -144,9 +144,7 @@ package struct IntakeRecords: Sendable {
 
     private func staleRoutes(of recorded: RecordedMessage) -> [Route]? {
         guard let leases, case .lease(let candidate, _) = recorded.destination else { return nil }
-        let holds = leases.contains {
-            $0.leaseID == candidate.leaseID && $0.landlordID == candidate.landlordID && $0.key == candidate.routeKey
-        }
+        let holds = leases.contains { $0.landlordID == candidate.landlordID && $0.key == candidate.routeKey }
         return holds ? nil : leases.filter { $0.key == recorded.message.sender.phone?.key }
     }
 

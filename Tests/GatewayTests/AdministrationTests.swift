@@ -164,6 +164,29 @@ import Testing
         #expect(statistics.bytes > 0)
     }
 
+    @Test("counts and lists what cannot be routed by, with its number masked, and loads the rest")
+    func rejected() async throws {
+        let database = try await GatewayDatabase.migrated()
+        try await database.asOwner(SampleWorld.sql)
+        try await database.asOwner(
+            """
+            INSERT INTO gateway.routes (tenant_id, lease_id, landlord_id, phone_key, tenant_phone, lease_status)
+              SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), x, x, 'active'
+                FROM unnest(ARRAY[-5, 1234567, 5000000000000000]) x;
+            INSERT INTO public.tenants (id, user_id, name, phone)
+              SELECT gen_random_uuid(), user_id, 'Nobody', 'ask at the office' FROM public.tenants LIMIT 1;
+            """)
+        let routes = try await RouteAdministration(try await database.settings())
+        let counted = try await routes.statistics()
+        #expect(counted.routes == 6 && counted.rejected == 3 && counted.rejectedRoutes == nil)
+        let listed = try await routes.statistics(rejectedMax: 10)
+        #expect(listed.routes == 6 && listed.rejected == 4)
+        #expect(Set(listed.rejectedRoutes?.map(\.phone) ?? []) == ["…", "12…67", "50…00", "as…ce"])
+        #expect(listed.rejectedRoutes?.filter { $0.lease == nil }.map(\.phone) == ["as…ce"])
+        let first = try await routes.statistics(rejectedMax: 1)
+        #expect(first.rejected == 4 && first.rejectedRoutes?.count == 1)
+    }
+
     @Test("takes national numbers by the country that is set, and a text for what it is")
     func lookup() async throws {
         let database = try await GatewayDatabase.migrated()

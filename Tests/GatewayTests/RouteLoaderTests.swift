@@ -286,9 +286,9 @@ final class ScriptedRouteSource: RouteSource {
 
     private static func route(_ number: UInt64, _ lease: Int) -> Route {
         Route(
-            key: key(number), landlordID: UniqueID(high: 1, low: number), tenantID: UniqueID(high: 2, low: number),
-            leaseID: UniqueID(high: UInt64(lease), low: number), propertyID: nil, validFrom: nil, validUntil: nil,
-            isActive: true, learntAt: Timestamp(seconds: 0))
+            key: key(number), landlordID: UniqueID(high: 1, low: number),
+            propertyID: UniqueID(high: UInt64(lease), low: number), validFrom: nil, validUntil: nil, isActive: true,
+            learntAt: Timestamp(seconds: 0))
     }
 
     /// The answer to a question, and the cursor that goes with it: the number of the call.

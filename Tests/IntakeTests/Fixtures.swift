@@ -36,9 +36,8 @@ enum Person: UInt64, CaseIterable, Sendable {
 
 func lease(_ number: UInt64, of person: Person, landlord: UInt64) -> Route {
     Route(
-        key: person.key, landlordID: uid(landlord), tenantID: uid(100 + number), leaseID: uid(200 + number),
-        propertyID: nil,
-        validFrom: nil, validUntil: nil, isActive: true, learntAt: Timestamp(seconds: 0))
+        key: person.key, landlordID: uid(landlord), propertyID: uid(200 + number), validFrom: nil, validUntil: nil,
+        isActive: true, learntAt: Timestamp(seconds: 0))
 }
 
 let standardLeases = [

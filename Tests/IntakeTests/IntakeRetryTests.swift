@@ -118,7 +118,7 @@ struct IntakeRetryTests {
     @Test(
         "a message whose lease is gone is asked about anew",
         arguments: [
-            ([], Verdict.unclaimed), ([lease(8, of: .tenant, landlord: 1), lease(9, of: .tenant, landlord: 2)], .held),
+            ([], Verdict.unclaimed), ([lease(8, of: .tenant, landlord: 2), lease(9, of: .tenant, landlord: 3)], .held),
         ] as [([Route], Verdict)])
     func leaseGone(routes: [Route], verdict: Verdict) async {
         let world = World()

@@ -9,6 +9,7 @@ import Routing
 extension RecorderWorld {
     /// Somebody nobody has yet.
     static let nina: UInt64 = 447_911_000_041
+    static let annHome = UniqueID("aaaaaaaa-0000-0000-0000-0000000000a1")!
     static let bobHome = UniqueID("bbbbbbbb-0000-0000-0000-0000000000a1")!
 
     /// The routing table as the database has it now.

@@ -19,7 +19,7 @@ import Testing
             world.message("u3", from: 447_911_000_088, .unclaimed),
             world.message(
                 "h1", from: RecorderWorld.tom,
-                .held([RecorderWorld.candidate(RecorderWorld.tomLease, 2, RecorderWorld.ann, RecorderWorld.tom)])),
+                .held([RecorderWorld.candidate(RecorderWorld.ann, RecorderWorld.tom)])),
         ])
         let unclaimed = try await inbox.messages(.unclaimed, limit: 10)
         #expect(unclaimed.count == 3 && unclaimed.allSatisfy { $0.phone != nil && $0.type == "text" })

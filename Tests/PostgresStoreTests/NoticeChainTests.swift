@@ -28,10 +28,7 @@ import Testing
     }
 
     private func routes(_ world: RecorderWorld, _ phone: UInt64) async throws -> [UniqueID] {
-        try await world.lookup.routes(for: [
-            ThreadQuestion(
-                endpoint: world.endpoint, phone: PhoneKey(folding: phone), accountID: nil, quotedMessageID: nil)
-        ])[0].map(\.leaseID)
+        try await world.leases(of: phone)
     }
 
     /// Long before all of the moves: whose the lease is, is no question of seconds.
@@ -101,13 +98,7 @@ import Testing
         try await world.rent(Self.numbers[2], from: RecorderWorld.bob)
         try await tell(world, 1)
         let lease = try #require(try await routes(world, Self.numbers[2]).first)
-        let tenant = try #require(
-            try await world.value("SELECT tenant_id FROM gateway.routes WHERE lease_id = '\(lease)'").flatMap {
-                UniqueID($0)
-            })
-        let candidate = Candidate(
-            landlordID: RecorderWorld.bob, tenantID: tenant, leaseID: lease, propertyID: nil,
-            routeKey: PhoneKey(folding: Self.numbers[2]))
+        let candidate = RecorderWorld.candidate(RecorderWorld.bob, PhoneKey(folding: Self.numbers[2]).value)
         try await world.record([
             world.message(
                 "w2", from: Self.numbers[2], .lease(candidate, rung: .onlyCandidate), at: RecorderWorld.present)

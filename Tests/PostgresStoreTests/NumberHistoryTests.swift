@@ -24,10 +24,7 @@ import Testing
     }
 
     private func routes(_ world: RecorderWorld, _ phone: UInt64?, account: String? = nil) async throws -> [UniqueID] {
-        let question = ThreadQuestion(
-            endpoint: world.endpoint, phone: phone.map { PhoneKey(folding: $0) }, accountID: account,
-            quotedMessageID: nil)
-        return try await world.lookup.routes(for: [question])[0].map(\.leaseID).sorted()
+        try await world.leases(of: phone, account: account)
     }
 
     @Test func aChainOfMovesKeepsPersonAndLease() async throws {
@@ -248,9 +245,21 @@ import Testing
         for number in 0..<40 {
             let key = PhoneKey(folding: UInt64(447_911_700_000 + number))
             let list = table.candidates(phone: key, account: nil, endpoint: world.endpoint, today: today)
-            let chosen = try await world.value(
+            let speaking = try await world.value(
                 "SELECT (gateway.speaking_lease('\(RecorderWorld.ann)', \(key.value))).lease_id")
-            #expect(chosen == list.only.map { "\($0.leaseID)" }, "seed \(seed), number \(number)")
+            let recorded = try await world.owner.query(
+                """
+                SELECT lease_id::text, valid_from - '1970-01-01'::date, lease_status = 'active' FROM gateway.sender_lease(
+                  '\(RecorderWorld.ann)', \(key.value), '', \(key.value), 'bsuid', 'PF', NULL, now(), 30)
+                """
+            ).first
+            let note: Comment = "seed \(seed), number \(number)"
+            guard let listed = list.counting.first else {
+                #expect(speaking == nil, note)
+                continue
+            }
+            #expect(try recorded?.text(0) == speaking, note)
+            #expect(try recorded?.nullableInt32(1) == listed.validFrom?.daysSince1970, note)
         }
     }
 }

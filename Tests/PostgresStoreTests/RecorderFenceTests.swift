@@ -155,7 +155,7 @@ import Testing
         let route = try #require(stale.first?.routes.first)
         #expect(stale[0].routes.count == 1)
         #expect(route.landlordID == RecorderWorld.bob)
-        #expect(route.leaseID == RecorderWorld.timLease)
+        #expect(route.propertyID == RecorderWorld.bobHome)
         #expect(route.isActive)
         #expect(route.key == PhoneKey(folding: RecorderWorld.tom))
     }

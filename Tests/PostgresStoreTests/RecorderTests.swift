@@ -105,7 +105,7 @@ import Testing
 
     @Test func heldAndUnclaimedMessagesHaveAPersonAndNoLandlord() async throws {
         let world = try await RecorderWorld()
-        let candidates = [RecorderWorld.candidate(RecorderWorld.tomLease, 2, RecorderWorld.ann, RecorderWorld.tom)]
+        let candidates = [RecorderWorld.candidate(RecorderWorld.ann, RecorderWorld.tom)]
         let outcome = try await world.record([
             world.message("w1", from: RecorderWorld.tom, .held(candidates)),
             world.message("w2", from: nil, account: "US.123", .unclaimed),

@@ -161,14 +161,12 @@ extension RecorderWorld {
             sentAt: sentAt, destination: destination)
     }
 
-    static let toTess = RecordedMessage.Destination.lease(candidate(tessLease, 1, ann, tess), rung: .onlyCandidate)
-    static let toTom = RecordedMessage.Destination.lease(candidate(tomLease, 2, ann, tom), rung: .onlyCandidate)
-    static let toTim = RecordedMessage.Destination.lease(candidate(timLease, 3, bob, tom), rung: .onlyCandidate)
+    static let toTess = RecordedMessage.Destination.lease(candidate(ann, tess), rung: .onlyCandidate)
+    static let toTom = RecordedMessage.Destination.lease(candidate(ann, tom), rung: .onlyCandidate)
+    static let toTim = RecordedMessage.Destination.lease(candidate(bob, tom), rung: .onlyCandidate)
 
-    static func candidate(_ lease: UniqueID, _ tenant: Int, _ landlord: UniqueID, _ phone: UInt64) -> Candidate {
-        Candidate(
-            landlordID: landlord, tenantID: UniqueID("10000000-0000-0000-0000-00000000000\(tenant)")!, leaseID: lease,
-            propertyID: nil, routeKey: PhoneKey(folding: phone))
+    static func candidate(_ landlord: UniqueID, _ phone: UInt64) -> Candidate {
+        Candidate(landlordID: landlord, propertyID: nil, routeKey: PhoneKey(folding: phone))
     }
 
     /// Records and expects success.
@@ -216,6 +214,17 @@ extension RecorderWorld {
             SELECT coalesce(m.person_id, c.person_id) FROM gateway.whatsapp_messages m
               LEFT JOIN gateway.whatsapp_conversations c ON c.id = m.conversation_id WHERE m.wamid = $1
             """, .text(id))
+    }
+
+    /// The leases a sender may go by, as the database has them.
+    func leases(of phone: UInt64?, account: String? = nil) async throws -> [UniqueID] {
+        let key = PostgresValue(phone) { .int64(Int64(PhoneKey(folding: $0).value)) }
+        return try await owner.query(
+            """
+            SELECT lease_id FROM gateway.sender_routes('{0}', ARRAY[$1::uuid], ARRAY[$2::bigint], ARRAY[$3::text])
+             ORDER BY lease_id
+            """, [.id(endpoint.id), key, PostgresValue(account) { .text($0) }]
+        ).map { try $0.id(0) }
     }
 
     func count(_ table: String) async throws -> Int {

@@ -14,9 +14,11 @@ import Testing
         var endpoints: [Endpoint] = []
         var settings: RouteSettings?
         var kinds: [String] = []
+        var estimate: Int?
 
         mutating func add(_ chunk: RouteChunk) {
             switch chunk {
+            case .estimate(let rows): estimate = rows
             case .routes(let rows): (routes, kinds) = (routes + rows, kinds + ["routes"])
             case .landlords(let rows): (landlords, kinds) = (landlords + rows, kinds + ["landlords"])
             case .identities(let rows): (identities, kinds) = (identities + rows, kinds + ["identities"])
@@ -45,10 +47,11 @@ import Testing
 
         #expect(picture.kinds == ["routes", "landlords", "identities", "endpoints", "settings"])
         #expect(
-            Set(picture.routes.map(\.leaseID)) == [
-                RecorderWorld.tessLease, RecorderWorld.tomLease, RecorderWorld.timLease,
+            picture.routes.map { [$0.landlordID, $0.propertyID] }.sorted { "\($0)" < "\($1)" } == [
+                [RecorderWorld.ann, RecorderWorld.annHome], [RecorderWorld.ann, RecorderWorld.annHome],
+                [RecorderWorld.bob, RecorderWorld.bobHome],
             ])
-        let tess = try #require(picture.routes.first { $0.leaseID == RecorderWorld.tessLease })
+        let tess = try #require(picture.routes.first { $0.key == Self.tessKey })
         #expect(tess.key == Self.tessKey && tess.landlordID == RecorderWorld.ann && tess.isActive)
         #expect(tess.validFrom == CalendarDay(year: 2025, month: 1, day: 1) && tess.validUntil == nil)
         #expect(picture.landlords.map(\.name).compactMap { $0 }.sorted() == ["Ann", "Bob"])
@@ -80,8 +83,8 @@ import Testing
         let newKey = PhoneKey(folding: 447_911_000_009)
         #expect(Set(delta.routes.keys) == [Self.tessKey, newKey, Self.tomKey])
         #expect(delta.routes[Self.tessKey] == [])
-        #expect(delta.routes[newKey]?.map(\.leaseID) == [RecorderWorld.tessLease])
-        #expect(delta.routes[Self.tomKey]?.map(\.leaseID) == [RecorderWorld.tomLease])
+        #expect(delta.routes[newKey]?.map(\.landlordID) == [RecorderWorld.ann])
+        #expect(delta.routes[Self.tomKey]?.map(\.landlordID) == [RecorderWorld.ann])
         #expect(delta.landlords[RecorderWorld.bob]??.isEnabled == true)
         #expect(try #require(await source.changes(since: delta.cursor)).routes.isEmpty)
         #expect(try #require(await source.changes(since: cursor)).routes.count == 3)

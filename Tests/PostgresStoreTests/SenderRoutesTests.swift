@@ -61,11 +61,11 @@ import Testing
     ) async throws {
         let key = phone.map { PhoneKey(folding: $0) }
         let question = ThreadQuestion(endpoint: world.endpoint, phone: key, accountID: account, quotedMessageID: nil)
-        let exact = Set(try await world.lookup.routes(for: [question])[0].map(\.leaseID))
+        let exact = Set(try await world.lookup.routes(for: [question])[0].map(\.landlordID))
         let identity = account.map { AccountIdentity(kind: .businessScopedID, scope: "PF", value: $0) }
         let list = table.candidates(
             phone: key, account: identity, endpoint: world.endpoint, today: RecorderWorld.present.day)
-        let listed = Set(list.candidates.map(\.leaseID))
+        let listed = Set(list.candidates.map(\.landlordID))
         let note: Comment = "seed \(seed): \(phone ?? 0) \(account ?? "-")"
         let people = try await world.value(
             """

@@ -34,24 +34,15 @@ import Testing
     @Test("people who share a phone at one landlord are one candidate: the oldest running lease, the same in any order")
     func oldestLeaseSpeaks() {
         let leases = [
-            makeLease(4, tenant: 104, from: -10), makeLease(3, tenant: 103, from: -20),
-            makeLease(2, tenant: 103, from: -20),
-            makeLease(1, tenant: 103, from: -5),
+            makeLease(4, from: -10), makeLease(3, from: -20), makeLease(2, from: -20), makeLease(1, from: -5),
         ]
         var generator = SeededGenerator(seed: 1)
         for _ in 0..<24 {
             let list = makeTable(leases.shuffled(using: &generator)).candidates(phone: .ann)
             #expect(list.candidates.map(\.leaseID) == [uid(2)])
         }
-        let open = leases + [makeLease(9, tenant: 999, from: nil)]
+        let open = leases + [makeLease(9, from: nil)]
         #expect(makeTable(open).candidates(phone: .ann).only?.leaseID == uid(9))
-    }
-
-    @Test("of equal beginnings the smaller tenant id speaks")
-    func smallerTenantSpeaks() {
-        #expect(
-            makeTable([makeLease(1, tenant: 8), makeLease(2, tenant: 7)]).candidates(phone: .ann).only?.tenantID
-                == uid(7))
     }
 
     @Test("each landlord is a candidate, the oldest lease first")
@@ -78,8 +69,7 @@ import Testing
 
     @Test("a candidate carries what the commit checks")
     func carriesEverything() {
-        let expected = Candidate(
-            landlordID: uid(1), tenantID: uid(101), leaseID: uid(1), propertyID: uid(901), routeKey: .ann)
+        let expected = Candidate(landlordID: uid(1), propertyID: uid(901), routeKey: .ann)
         #expect(makeTable([makeLease(1)]).candidates(phone: .ann).candidates == [expected])
         var bare = makeLease(1)
         bare.propertyID = nil

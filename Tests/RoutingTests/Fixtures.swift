@@ -26,17 +26,24 @@ extension PhoneKey {
     static let bob = PhoneKey(folded: 447_911_000_002)
 }
 
-/// A lease of tenant 100 + `lease` with landlord `landlord`, running unless told otherwise.
+/// A lease of property 900 + `lease` with landlord `landlord`, running unless told otherwise.
 func makeLease(
-    _ lease: UInt64, key: PhoneKey = .ann, landlord: UInt64 = 1, tenant: UInt64? = nil, from: Int32? = -100,
-    until: Int32? = nil, isActive: Bool = true, learntAt: Int64 = 0
+    _ lease: UInt64, key: PhoneKey = .ann, landlord: UInt64 = 1, from: Int32? = -100, until: Int32? = nil,
+    isActive: Bool = true, learntAt: Int64 = 0
 ) -> Route {
     Route(
-        key: key, landlordID: uid(landlord), tenantID: uid(tenant ?? 100 + lease), leaseID: uid(lease),
-        propertyID: uid(900 + lease),
+        key: key, landlordID: uid(landlord), propertyID: uid(900 + lease),
         validFrom: from.map { today.advanced(by: $0) }, validUntil: until.map { today.advanced(by: $0) },
         isActive: isActive,
         learntAt: Timestamp(seconds: learntAt))
+}
+
+/// Which lease of `makeLease` it is.
+extension Route {
+    var leaseID: UniqueID { uid((propertyID?.low ?? 900) - 900) }
+}
+extension Candidate {
+    var leaseID: UniqueID { uid((propertyID?.low ?? 900) - 900) }
 }
 
 extension Endpoint {

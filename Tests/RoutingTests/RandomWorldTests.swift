@@ -53,9 +53,7 @@ private struct NaiveWorld {
         for standing in [LeaseStanding.running, .inGrace] {
             let counting = leases.filter { $0.standing(on: today, graceDays: settings.leaseGraceDays) == standing }
             let sorted = counting.sorted {
-                ($0.validFrom?.daysSince1970 ?? .min, $0.tenantID, $0.leaseID) < (
-                    $1.validFrom?.daysSince1970 ?? .min, $1.tenantID, $1.leaseID
-                )
+                ($0.validFrom?.daysSince1970 ?? .min, $0.leaseID) < ($1.validFrom?.daysSince1970 ?? .min, $1.leaseID)
             }
             var seen: Set<UniqueID> = []
             let firsts = sorted.filter { seen.insert($0.landlordID).inserted }
@@ -79,7 +77,7 @@ private struct Dice {
     mutating func route(_ key: PhoneKey) -> Route {
         nextLease += 1
         return makeLease(
-            nextLease, key: key, landlord: UInt64(1 + roll(4)), tenant: UInt64(100 + roll(6)),
+            nextLease, key: key, landlord: UInt64(1 + roll(4)),
             from: roll(4) == 0 ? nil : Int32(roll(300)) - 280, until: roll(3) == 0 ? nil : Int32(roll(160)) - 80,
             isActive: roll(4) != 0, learntAt: Int64(roll(8)))
     }

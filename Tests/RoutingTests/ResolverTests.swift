@@ -218,7 +218,7 @@ func makeMessage(
         let outcomes = Dictionary(uniqueKeysWithValues: lines.map { ($0.route.leaseID, $0.outcome) })
         #expect(
             outcomes == [
-                uid(1): .candidate, uid(2): .olderLease(uid(1)), uid(3): .runningPreferred, uid(4): .notBegun,
+                uid(1): .candidate, uid(2): .olderLease, uid(3): .runningPreferred, uid(4): .notBegun,
                 uid(5): .over,
                 uid(6): .formerHolder,
             ])

@@ -63,7 +63,9 @@ import Testing
         #expect(compacted.statistics.overlayEntries == 0)
         #expect(compacted.generation == changed.generation)
         #expect(compacted.routeCount == changes.count + 1 && compacted.statistics.keys == changes.count + 1)
-        for (key, routes) in changes.prefix(500) { #expect(compacted.candidates(phone: key).running == routes) }
+        for (key, routes) in changes.prefix(500) {
+            #expect(compacted.candidates(phone: key).running == RouteList(routes))
+        }
         #expect(compacted.candidates(phone: .ann).running == [makeLease(1)])
     }
 

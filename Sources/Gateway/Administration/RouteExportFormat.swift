@@ -1,4 +1,5 @@
 import Messaging
+import PostgresStore
 import Routing
 
 /// What `routes export` writes: a lease a line.
@@ -17,8 +18,8 @@ package enum RouteExportFormat: String, CaseIterable, Sendable {
 
     var header: String? { self == .csv ? Self.names.joined(separator: ",") : nil }
 
-    func line(_ route: Route, isUnmasked: Bool) -> String {
-        let values = Self.values(route, isUnmasked: isUnmasked)
+    func line(_ record: RouteRecord, isUnmasked: Bool) -> String {
+        let values = Self.values(record, isUnmasked: isUnmasked)
         switch self {
         case .csv: return values.map { $0 ?? "" }.joined(separator: ",")
         case .jsonl:
@@ -29,10 +30,12 @@ package enum RouteExportFormat: String, CaseIterable, Sendable {
         }
     }
 
-    private static func values(_ route: Route, isUnmasked: Bool) -> [String?] {
+    private static func values(_ record: RouteRecord, isUnmasked: Bool) -> [String?] {
+        let route = record.route
         let masked = PhoneNumber(digits: route.key.value)?.masked ?? "…"
         return [
-            isUnmasked ? "\(route.key.value)" : masked, "\(route.landlordID)", "\(route.tenantID)", "\(route.leaseID)",
+            isUnmasked ? "\(route.key.value)" : masked, "\(route.landlordID)", "\(record.tenantID)",
+            "\(record.leaseID)",
             route.propertyID.map { "\($0)" }, route.validFrom.map(day), route.validUntil.map(day), "\(route.isActive)",
             route.learntAt.rfc3339,
         ]

@@ -1,4 +1,5 @@
 import Messaging
+import PostgresStore
 import Routing
 
 /// Where a first message from a number would go.
@@ -18,15 +19,32 @@ package struct RouteLookup: Encodable, Hashable, Sendable {
         package let whatsappEnabled: Bool
         package let tenant: String
         package let lease: String
+        package let property: String?
+        package let propertyAddress: String?
         /// In words: why it counts or not.
         package let outcome: String
     }
 
-    init(_ number: PhoneNumber, _ explanations: [RouteExplanation]) {
+    /// - Parameter records: of all leases explained, in the order of their tenants' and their own ids.
+    init(_ number: PhoneNumber, _ explanations: [RouteExplanation], _ records: [RouteRecord]) {
         digits = "\(number.digits)"
         key = "\(number.key.value)"
-        leases = explanations.map(Lease.init)
+        let explained = Dictionary(explanations.map { ($0.route, $0) }, uniquingKeysWith: { first, _ in first })
         let candidates = explanations.filter { $0.outcome == .candidate }
+        var speaking: Set<UniqueID> = []
+        leases = records.compactMap { record in
+            explained[record.route].map { explanation in
+                var explanation = explanation
+                // Of a landlord's leases that begin on one day the first in order speaks, as the commit has it.
+                let chosen = candidates.first { $0.route.landlordID == record.route.landlordID }?.route
+                if let chosen, explanation.outcome == .candidate || explanation.outcome == .olderLease {
+                    let isEqual = chosen.validFrom == record.route.validFrom
+                    let speaks = isEqual && speaking.insert(chosen.landlordID).inserted
+                    explanation.outcome = speaks ? .candidate : .olderLease
+                }
+                return Lease(record, explanation)
+            }
+        }
         verdict =
             switch candidates.count {
             case 0: "unclaimed"
@@ -37,12 +55,14 @@ package struct RouteLookup: Encodable, Hashable, Sendable {
 }
 
 extension RouteLookup.Lease {
-    fileprivate init(_ explanation: RouteExplanation) {
+    fileprivate init(_ record: RouteRecord, _ explanation: RouteExplanation) {
         landlord = "\(explanation.route.landlordID)"
         landlordName = explanation.landlord?.name
         whatsappEnabled = explanation.landlord?.isEnabled ?? false
-        tenant = "\(explanation.route.tenantID)"
-        lease = "\(explanation.route.leaseID)"
+        tenant = "\(record.tenantID)"
+        lease = "\(record.leaseID)"
+        property = record.route.propertyID.map { "\($0)" }
+        propertyAddress = record.propertyAddress
         outcome = Self.words(explanation.outcome)
     }
 
@@ -50,7 +70,7 @@ extension RouteLookup.Lease {
         switch outcome {
         case .candidate: "counts"
         case .runningPreferred: "in its days of grace, but another lease runs"
-        case .olderLease(let id): "the older lease \(id) with the same landlord counts"
+        case .olderLease: "another lease with the same landlord, which is older, counts"
         case .notBegun: "has not begun"
         case .over: "is over"
         case .otherOwner: "belongs to another owner than this endpoint"

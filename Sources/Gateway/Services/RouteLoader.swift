@@ -28,6 +28,8 @@ package final class RouteLoader: Service {
     }
 
     package let table = LiveRoutingTable()
+    /// Between two lines of the log about a load under way.
+    private static let progressInterval = Duration.seconds(2)
     private let source: any RouteSource
     private let pace: Pace
     private let now: @Sendable () -> ContinuousClock.Instant
@@ -150,7 +152,12 @@ extension RouteLoader {
     private func loadAll() async throws -> RoutingTable {
         let started = now()
         var builder = RoutingTableBuilder()
-        let cursor = try await source.loadAll { builder.add($0) }
+        var progress = RouteLoadProgress(began: started, interval: Self.progressInterval)
+        let cursor = try await source.loadAll { chunk in
+            builder.add(chunk)
+            guard progress.note(rows: builder.rowCount, expected: builder.expectedRowCount, at: now()) else { return }
+            logger.info("\(progress.line)")
+        }
         metrics.loads.increment()
         let unsorted = Mutex<RoutingTableBuilder?>(builder)
         builder = RoutingTableBuilder()
@@ -166,11 +173,20 @@ extension RouteLoader {
             state.withLock { $0.compaction = nil }
             publish(next, asOf: delta == nil ? started : asked)
             published(nil)
+            let (took, rejected) = (now() - started, next.statistics.rejectedRoutes)
+            metrics.loadSeconds.record(took / .seconds(1))
+            metrics.rejected.record(rejected)
             logger.info(
                 "routes loaded",
                 metadata: [
-                    "routes": "\(next.routeCount)", "generation": "\(next.generation)", "took": "\(now() - started)",
+                    "routes": "\(next.routeCount)", "rejected": "\(rejected)", "generation": "\(next.generation)",
+                    "took": "\(took)",
                 ])
+            if rejected > 0 {
+                logger.warning(
+                    "leases whose telephone number is none were left out; `zenrent-gateway routes stats --rejected` lists them",
+                    metadata: ["rejected": "\(rejected)"])
+            }
             return next
         }
     }
@@ -277,6 +293,8 @@ extension RouteLoader {
 private struct RouteLoaderMetrics {
     let routes = Gauge(label: "gateway_routes")
     let generation = Gauge(label: "gateway_routing_table_generation")
+    let rejected = Gauge(label: "gateway_routes_rejected")
+    let loadSeconds = Gauge(label: "gateway_route_load_seconds")
     let loads = Counter(label: "gateway_route_loads_total", dimensions: [("kind", "full")])
     let deltas = Counter(label: "gateway_route_loads_total", dimensions: [("kind", "delta")])
     let hints = Counter(label: "gateway_route_hints_total")

@@ -71,22 +71,17 @@ package struct PostgresWaitingMessages: WaitingMessages {
     package func claim(
         _ sender: WaitingSender, for destination: RecordedMessage.Destination, tableGeneration: UInt64
     ) async throws(RecorderError) -> Int? {
-        var place: (landlord: UniqueID?, tenant: UniqueID?, property: UniqueID?) = (nil, nil, nil)
         var candidate: Candidate?
         var thread: ThreadReference?
         switch destination {
-        case .lease(let by, _):
-            candidate = by
-            place = (by.landlordID, by.tenantID, by.propertyID)
-        case .thread(let into, _):
-            thread = into
-            place = (into.landlordID, into.tenantID, into.propertyID)
+        case .lease(let by, _): candidate = by
+        case .thread(let into, _): thread = into
         case .held: break
         case .landlord, .unclaimed: return nil
         }
         let values: [PostgresValue] = [
-            .id(sender.personID), .id(sender.endpointID), .id(place.landlord), .id(place.tenant), .id(place.property),
-            .id(candidate?.leaseID), PostgresValue(candidate) { .int64(Int64(clamping: $0.routeKey.value)) },
+            .id(sender.personID), .id(sender.endpointID), .id(candidate?.landlordID ?? thread?.landlordID),
+            PostgresValue(candidate) { .int64(Int64(clamping: $0.routeKey.value)) },
             .id(thread?.conversationID), .text(destination.metadata(generation: tableGeneration)),
         ]
         return try await RecorderError.mapping { () async throws(PostgresError) in
@@ -139,8 +134,7 @@ extension PostgresWaitingMessages {
     private static let claim = PostgresStatement(
         name: "claim_messages",
         sql: """
-            SELECT gateway.claim_messages($1::uuid, $2::uuid, $3::uuid, $4::uuid, $5::uuid, $6::uuid, $7::bigint,
-                                          $8::uuid, $9::text::jsonb)
+            SELECT gateway.claim_messages($1::uuid, $2::uuid, $3::uuid, $4::bigint, $5::uuid, $6::text::jsonb)
             """)
 
     private static let release = PostgresStatement(

@@ -2,7 +2,7 @@ import Intake
 import Messaging
 import PostgresClient
 
-/// `$68` to `$74`: what is to be done about messages, one row an order.
+/// `$65` to `$71`: what is to be done about messages, one row an order.
 struct OrderColumns {
     private var message = PostgresArrayBuilder(.uuid)
     private var kind = PostgresArrayBuilder(.text)

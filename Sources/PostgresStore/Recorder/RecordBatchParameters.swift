@@ -4,7 +4,7 @@ import Messaging
 import PostgresClient
 import Routing
 
-/// A batch as the parameters of `record_batch.sql`, `$1` to `$74`.
+/// A batch as the parameters of `record_batch.sql`, `$1` to `$71`.
 struct RecordBatchParameters {
     let values: [PostgresValue]
 
@@ -26,7 +26,7 @@ struct RecordBatchParameters {
         self.values = values
     }
 
-    /// `$67`, `NULL` where no rule withholds anything.
+    /// `$64`, `NULL` where no rule withholds anything.
     private static func withheld(_ batch: RecordBatch) -> PostgresValue {
         guard batch.messages.contains(where: \.isWithheld) else { return .null }
         var array = PostgresArrayBuilder(.bool)
@@ -34,7 +34,7 @@ struct RecordBatchParameters {
         return array.value
     }
 
-    /// `$55`, `NULL` but for the last step of a webhook.
+    /// `$52`, `NULL` but for the last step of a webhook.
     private static func earlierVerdicts(_ batch: RecordBatch) -> PostgresValue {
         guard batch.phase == .closes, let earlier = batch.webhooks.first?.earlier else { return .null }
         var array = PostgresArrayBuilder(.int4)
@@ -58,7 +58,7 @@ extension RecordBatch {
     }
 }
 
-/// `$1` to `$21`.
+/// `$1` to `$18`.
 private struct MessageColumns {
     private var id = PostgresArrayBuilder(.uuid)
     private var endpoint = PostgresArrayBuilder(.uuid)
@@ -68,9 +68,6 @@ private struct MessageColumns {
     private var account = PostgresArrayBuilder(.text)
     private var parent = PostgresArrayBuilder(.text)
     private var landlord = PostgresArrayBuilder(.uuid)
-    private var tenant = PostgresArrayBuilder(.uuid)
-    private var property = PostgresArrayBuilder(.uuid)
-    private var lease = PostgresArrayBuilder(.uuid)
     private var routeKey = PostgresArrayBuilder(.int8)
     private var conversation = PostgresArrayBuilder(.uuid)
     private var held = PostgresArrayBuilder(.bool)
@@ -85,8 +82,8 @@ private struct MessageColumns {
     var values: [PostgresValue] {
         [
             id.value, endpoint.value, providerID.value, phone.value, phoneKey.value, account.value, parent.value,
-            landlord.value, tenant.value, property.value, lease.value, routeKey.value, conversation.value, held.value,
-            sentAt.value, type.value, body.value, quoted.value, raw.value, metadata.value, position.value,
+            landlord.value, routeKey.value, conversation.value, held.value, sentAt.value, type.value, body.value,
+            quoted.value, raw.value, metadata.value, position.value,
         ]
     }
 
@@ -115,32 +112,29 @@ private struct MessageColumns {
     }
 
     private mutating func append(_ destination: RecordedMessage.Destination) {
-        var place: (landlord: UniqueID?, tenant: UniqueID?, property: UniqueID?) = (nil, nil, nil)
+        var home: UniqueID?
         var candidate: Candidate?
         var thread: ThreadReference?
         var isHeld = false
         switch destination {
         case .lease(let by, _):
             candidate = by
-            place = (by.landlordID, by.tenantID, by.propertyID)
+            home = by.landlordID
         case .thread(let into, _):
             thread = into
-            place = (into.landlordID, into.tenantID, into.propertyID)
-        case .landlord(let id, _): place.landlord = id
+            home = into.landlordID
+        case .landlord(let id, _): home = id
         case .held: isHeld = true
         case .unclaimed: break
         }
-        landlord.append(id: place.landlord)
-        tenant.append(id: place.tenant)
-        property.append(id: place.property)
-        lease.append(id: candidate?.leaseID)
+        landlord.append(id: home)
         routeKey.append(int64: candidate.map { Int64(clamping: $0.routeKey.value) })
         conversation.append(id: thread?.conversationID)
         held.append(bool: isHeld)
     }
 }
 
-/// `$22` to `$30`, and `$55`.
+/// `$19` to `$27`, and `$52`.
 private struct WebhookColumns {
     let values: [PostgresValue]
     let signatures: PostgresValue
@@ -169,7 +163,7 @@ private struct WebhookColumns {
     }
 }
 
-/// `$31` to `$39`.
+/// `$28` to `$36`.
 private struct StatusColumns {
     let values: [PostgresValue]
 
@@ -199,7 +193,7 @@ private struct StatusColumns {
     }
 }
 
-/// `$40` to `$49`. A body that parks several updates travels once.
+/// `$37` to `$46`. A body that parks several updates travels once.
 private struct ParkedColumns {
     let values: [PostgresValue]
 
@@ -237,7 +231,7 @@ private struct ParkedColumns {
     }
 }
 
-/// `$56` to `$59`.
+/// `$53` to `$56`.
 private struct SessionColumns {
     let values: [PostgresValue]
 
@@ -256,7 +250,7 @@ private struct SessionColumns {
     }
 }
 
-/// `$60` to `$64`.
+/// `$57` to `$61`.
 private struct FileColumns {
     let values: [PostgresValue]
 

@@ -35,13 +35,12 @@ extension RecordedMessage.Destination {
         "{\(members(tableGeneration: generation).joined(separator: ","))}"
     }
 
-    /// Ids alone, so nothing in it needs escaping.
+    /// Ids and numbers alone, so nothing in it needs escaping. The ids of leases are the statement's to add.
     fileprivate func members(tableGeneration: UInt64) -> [String] {
         let table = "\"table\":\(tableGeneration)"
         switch self {
-        case .lease(let candidate, let rung):
-            return ["\"rung\":\"\(rung.rawValue)\"", table, "\"lease\":\"\(candidate.leaseID)\""]
-        case .thread(_, let rung), .landlord(_, let rung): return ["\"rung\":\"\(rung.rawValue)\"", table]
+        case .lease(_, let rung), .thread(_, let rung), .landlord(_, let rung):
+            return ["\"rung\":\"\(rung.rawValue)\"", table]
         case .held(let candidates, let threads):
             let choices = candidates.map(Self.choice) + threads.map(Self.choice)
             return ["\"rung\":\"held\"", table, "\"candidates\":[\(choices.joined(separator: ","))]"]
@@ -50,20 +49,15 @@ extension RecordedMessage.Destination {
     }
 
     private static func choice(_ candidate: Candidate) -> String {
-        choice(
-            candidate.landlordID, ("tenant", candidate.tenantID), ("lease", candidate.leaseID),
-            ("property", candidate.propertyID))
+        "{\"landlord\":\"\(candidate.landlordID)\",\"key\":\(candidate.routeKey.value)}"
     }
 
     private static func choice(_ thread: ThreadReference) -> String {
-        choice(
-            thread.landlordID, ("tenant", thread.tenantID), ("conversation", thread.conversationID),
-            ("property", thread.propertyID))
-    }
-
-    private static func choice(_ landlord: UniqueID, _ others: (name: String, id: UniqueID?)...) -> String {
-        let members = others.compactMap { other in other.id.map { ",\"\(other.name)\":\"\($0)\"" } }
-        return "{\"landlord\":\"\(landlord)\"\(members.joined())}"
+        let others = [
+            ("tenant", thread.tenantID), ("conversation", thread.conversationID), ("property", thread.propertyID),
+        ]
+        let members = others.compactMap { name, id in id.map { ",\"\(name)\":\"\($0)\"" } }
+        return "{\"landlord\":\"\(thread.landlordID)\"\(members.joined())}"
     }
 }
 

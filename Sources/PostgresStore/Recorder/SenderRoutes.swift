@@ -49,9 +49,8 @@ enum SenderRoutes {
     private static func route(_ row: PostgresRow) throws(PostgresError) -> Route {
         Route(
             key: PhoneKey(folded: UInt64(clamping: try row.int64(1))), landlordID: try row.id(2),
-            tenantID: try row.id(3), leaseID: try row.id(4), propertyID: try row.nullableID(5),
-            validFrom: try row.nullableDay(6), validUntil: try row.nullableDay(7), isActive: try row.bool(8),
-            learntAt: try row.time(9))
+            propertyID: try row.nullableID(3), validFrom: try row.nullableDay(4), validUntil: try row.nullableDay(5),
+            isActive: try row.bool(6), learntAt: try row.time(7))
     }
 
     /// A lease may begin or end at an infinity, which is no day of ours: it becomes one far away. Who shows one number has
@@ -59,7 +58,7 @@ enum SenderRoutes {
     private static let statement = PostgresStatement(
         name: "sender_routes",
         sql: """
-            SELECT r.n, r.phone_key, r.landlord_id, r.tenant_id, r.lease_id, r.property_id,
+            SELECT r.n, r.phone_key, r.landlord_id, r.property_id,
                    CASE WHEN r.valid_from IS NOT NULL
                         THEN least(greatest(r.valid_from, '0001-01-01'), '9999-12-31') END,
                    CASE WHEN r.valid_until IS NOT NULL

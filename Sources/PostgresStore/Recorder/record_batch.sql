@@ -5,49 +5,36 @@
 -- written and the row returned says why.
 --
 --   $1 id  $2 endpoint  $3 provider's id  $4 phone  $5 phone key  $6 account id  $7 parent account id  $8 landlord
---   $9 tenant  $10 property  $11 lease  $12 route key  $13 conversation  $14 held  $15 sent at  $16 type  $17 body
---   $18 quoted id  $19 raw  $20 routing metadata  $21 position                          one row a message
---   $22 position  $23 received at  $24 source  $25 event  $26 payload  $27 updates  $28 statuses  $29 ignored
---   $30 parked                                                                          one row a webhook
---   $31 endpoint  $32 provider's id  $33 status  $34 at  $35 error code  $36 error detail  $37 pricing
---   $38 our message  $39 its time                                                       one row a status
---   $40 position  $41 index  $42 received at  $43 source  $44 reason  $45 detail  $46 endpoint kind
---   $47 endpoint's provider id  $48 its body, counted from 1 in $49                     one row a parked update
---   $50 parked updates this batch settles  $51 journal  $52 owner  $53 position believed  $54 new position
---   $55 routed, withheld, held, unclaimed and duplicate of the earlier steps of the one webhook here, if it has any
---   $56 endpoint  $57 state  $58 at  $59 phone                                          one row a session's state
---   $60 message  $61 provider's id  $62 MIME type  $63 SHA-256  $64 file name           one row a file
---   $65 signature, one a webhook  $66 whether webhooks are also passed on
---   $67 withheld by a rule, one a message, or NULL
---   $68 message  $69 kind  $70 rule  $71 value  $72 detail  $73 id  $74 number          one row an order, or NULL
+--   $9 route key  $10 conversation  $11 held  $12 sent at  $13 type  $14 body  $15 quoted id  $16 raw
+--   $17 routing metadata  $18 position                                                  one row a message
+--   $19 position  $20 received at  $21 source  $22 event  $23 payload  $24 updates  $25 statuses  $26 ignored
+--   $27 parked                                                                          one row a webhook
+--   $28 endpoint  $29 provider's id  $30 status  $31 at  $32 error code  $33 error detail  $34 pricing
+--   $35 our message  $36 its time                                                       one row a status
+--   $37 position  $38 index  $39 received at  $40 source  $41 reason  $42 detail  $43 endpoint kind
+--   $44 endpoint's provider id  $45 its body, counted from 1 in $46                     one row a parked update
+--   $47 parked updates this batch settles  $48 journal  $49 owner  $50 position believed  $51 new position
+--   $52 routed, withheld, held, unclaimed and duplicate of the earlier steps of the one webhook here, if it has any
+--   $53 endpoint  $54 state  $55 at  $56 phone                                          one row a session's state
+--   $57 message  $58 provider's id  $59 MIME type  $60 SHA-256  $61 file name           one row a file
+--   $62 signature, one a webhook  $63 whether webhooks are also passed on
+--   $64 withheld by a rule, one a message, or NULL
+--   $65 message  $66 kind  $67 rule  $68 value  $69 detail  $70 id  $71 number          one row an order, or NULL
 --
 -- Tables are looked up by LATERAL ... LIMIT 1: an index probe a row, whatever the planner thinks of their size. A join
 -- planned on a young table becomes a scan of the grown one, and a prepared statement is planned once.
 --
--- A message by a lease has $8 to $12, one by a thread $8 and $13, one for a landlord whom a rule names $8 alone, a held
--- one $14, an unclaimed one none of these.
+-- A message by a lease has $8 and $9, one by a thread $8 and $10, one for a landlord whom a rule names $8 alone, a held
+-- one $11 and its candidates in $17, an unclaimed one none of these. Tenant, property and lease are the database's.
 WITH given AS MATERIALIZED (
-  SELECT u.id, u.endpoint, u.wamid, u.phone, u.pk, u.account, u.parent, u.landlord, u.lease, u.held, u.sent_at, u.type,
-         u.body, u.quoted, u.raw, u.meta, u.pos, u.by_rule, u.ord, coalesce(t.channel, e.channel) AS channel, e.phone_scope,
+  SELECT u.id, u.endpoint, u.wamid, u.phone, u.pk, u.account, u.parent, u.landlord, r.lease_id AS lease, u.held, u.sent_at,
+         u.type, u.body, u.quoted, u.raw, u.meta, u.pos, u.by_rule, u.ord, coalesce(t.channel, e.channel) AS channel,
+         e.phone_scope,
          e.id_kind, e.id_scope, gateway.message_key(u.endpoint, u.wamid) AS key,
-         t.person_id AS thread_person, coalesce(t.tenant_id, u.tenant) AS tenant,
-         coalesce(r.property_id, t.property_id, u.property) AS property,
-         -- The commit decides. Dates are compared with a day to spare, for the decision was made a little earlier by
-         -- another clock; what is caught here is a lease, number or thread that changed hands. A number nobody ever
-         -- left, as nearly all are, takes one probe.
-         CASE WHEN u.lease IS NOT NULL THEN
-                r.landlord_id = u.landlord AND r.phone_key = u.route_key
-                AND coalesce(r.valid_from <= greatest(u.sent_at, now())::date + 1, true)
-                AND coalesce(r.valid_until + s.grace >= least(u.sent_at, now())::date - 1, r.lease_status = 'active')
-                AND CASE WHEN u.route_key = u.pk AND NOT EXISTS (SELECT FROM gateway.identities x
-                                WHERE x.value = u.pk::text AND x.retired_reason = 'number_change') THEN true
-                         ELSE gateway.reaches_lease(e.phone_scope, u.pk, e.id_kind, e.id_scope, u.account, u.route_key,
-                                r.learnt_at)
-                          -- who shows one number has left every other
-                          AND coalesce(u.pk = u.route_key OR r.learnt_at < greatest(u.sent_at + interval '1 second', (
-                                SELECT x.first_seen FROM gateway.identities x
-                                 WHERE x.value = u.route_key::text AND x.kind = 'phone' AND x.scope = e.phone_scope
-                                   AND x.retired_at IS NULL)), true) END
+         t.person_id AS thread_person, coalesce(r.tenant_id, t.tenant_id) AS tenant,
+         coalesce(r.property_id, t.property_id) AS property,
+         -- The commit decides: a lease, number or thread may have changed hands.
+         CASE WHEN u.route_key IS NOT NULL THEN r.lease_id IS NOT NULL
               WHEN u.conversation IS NOT NULL THEN
                 t.landlord_id = u.landlord AND t.person_id = ANY (
                   gateway.sender_people(e.phone_scope, u.pk, e.id_kind, e.id_scope, u.account))
@@ -57,19 +44,18 @@ WITH given AS MATERIALIZED (
               ELSE true END AS holds
     FROM (SELECT gateway.setting('lease_grace_days')::integer AS grace) s
    CROSS JOIN unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::uuid[],
-           $9::uuid[], $10::uuid[], $11::uuid[], $12::bigint[], $13::uuid[], $14::boolean[], $15::timestamptz[],
-           $16::text[], $17::text[], $18::text[], $19::bytea[], $20::text[], $21::bigint[], $67::boolean[])
-      WITH ORDINALITY
-      AS u(id, endpoint, wamid, phone, pk, account, parent, landlord, tenant, property, lease, route_key, conversation,
-           held, sent_at, type, body, quoted, raw, meta, pos, by_rule, ord)
+           $9::bigint[], $10::uuid[], $11::boolean[], $12::timestamptz[], $13::text[], $14::text[], $15::text[],
+           $16::bytea[], $17::text[], $18::bigint[], $64::boolean[]) WITH ORDINALITY
+      AS u(id, endpoint, wamid, phone, pk, account, parent, landlord, route_key, conversation, held, sent_at, type, body,
+           quoted, raw, meta, pos, by_rule, ord)
     LEFT JOIN gateway.endpoints e ON e.id = u.endpoint
-    LEFT JOIN LATERAL (SELECT * FROM gateway.routes x WHERE x.tenant_id = u.tenant AND x.lease_id = u.lease LIMIT 1) r
-           ON true
+    LEFT JOIN LATERAL gateway.sender_lease(u.landlord, u.route_key, e.phone_scope, u.pk, e.id_kind, e.id_scope,
+                        u.account, u.sent_at, s.grace) r ON true
     LEFT JOIN LATERAL (SELECT * FROM gateway.whatsapp_conversations x WHERE x.id = u.conversation LIMIT 1) t ON true),
 fence AS (
   UPDATE gateway.journal_checkpoints
-     SET position = $54, records = records + coalesce(cardinality($1::uuid[]), 0), updated_at = now()
-   WHERE journal_id = $51::integer AND position = $53::bigint AND owner = $52::uuid
+     SET position = $51, records = records + coalesce(cardinality($1::uuid[]), 0), updated_at = now()
+   WHERE journal_id = $48::integer AND position = $50::bigint AND owner = $49::uuid
      AND NOT EXISTS (SELECT FROM given WHERE holds IS NOT TRUE)
   RETURNING position),
 
@@ -127,9 +113,12 @@ msg AS (
            m.raw, 'received',
            CASE WHEN c.id IS NOT NULL THEN coalesce(w.status, 'delivered')
                 WHEN m.held THEN 'ambiguous' ELSE 'unknown_sender' END,
-           CASE WHEN w.status IS NULL THEN m.meta::jsonb
-                ELSE m.meta::jsonb || jsonb_build_object('withheld', w.status) END,
-           $51, m.pos
+           m.meta::jsonb
+             || CASE WHEN m.lease IS NOT NULL THEN jsonb_build_object('lease', m.lease)
+                     WHEN m.held THEN jsonb_build_object('candidates', gateway.candidate_leases(
+                       m.meta::jsonb -> 'candidates', m.endpoint, m.pk, m.account, m.sent_at)) ELSE '{}' END
+             || CASE WHEN w.status IS NULL THEN '{}' ELSE jsonb_build_object('withheld', w.status) END,
+           $48, m.pos
       FROM m
       LEFT JOIN thread c ON c.person_id = m.who AND c.landlord_id = m.landlord AND c.channel = m.channel
        AND c.tenant_id IS NOT DISTINCT FROM m.tenant
@@ -142,7 +131,7 @@ msg AS (
 files AS (
   INSERT INTO gateway.media (message_id, message_sent_at, landlord_id, provider_media_id, mime_type, sha256, file_name)
     SELECT m.id, m.sent_at, m.landlord_id, u.file, u.mime, u.hash, u.name
-      FROM unnest($60::uuid[], $61::text[], $62::text[], $63::bytea[], $64::text[]) AS u(id, file, mime, hash, name)
+      FROM unnest($57::uuid[], $58::text[], $59::text[], $60::bytea[], $61::text[]) AS u(id, file, mime, hash, name)
       JOIN msg m ON m.id = u.id),
 forward AS (
   INSERT INTO gateway.outbox (kind, idempotency_key, order_key, landlord_id, message_id, message_sent_at, payload)
@@ -163,28 +152,28 @@ ordered AS MATERIALIZED (    -- what rules and answers want done; not run for a 
              array_agg(u.id ORDER BY u.n), array_agg(x.sent_at ORDER BY u.n), array_agg(u.kind ORDER BY u.n),
              array_agg(u.rule ORDER BY u.n), array_agg(u.value ORDER BY u.n), array_agg(u.detail ORDER BY u.n),
              array_agg(u.made ORDER BY u.n), array_agg(u.number ORDER BY u.n)) AS o
-      FROM unnest($68::uuid[], $69::text[], $70::text[], $71::text[], $72::text[], $73::uuid[], $74::integer[])
+      FROM unnest($65::uuid[], $66::text[], $67::text[], $68::text[], $69::text[], $70::uuid[], $71::integer[])
              WITH ORDINALITY AS u(id, kind, rule, value, detail, made, number, n)
       JOIN msg x ON x.id = u.id
-     WHERE cardinality($68::uuid[]) > 0
+     WHERE cardinality($65::uuid[]) > 0
     HAVING count(*) > 0) f),
 
 statuses AS MATERIALIZED (
   SELECT (s).applied, (s).waiting FROM (
-    SELECT gateway.apply_statuses($31::uuid[], $32::text[], $33::text[], $34::timestamptz[], $35::integer[],
-             $36::text[], $37::text[]::jsonb[], $38::uuid[], $39::timestamptz[]) AS s
-      FROM fence WHERE cardinality($31::uuid[]) > 0) x),
+    SELECT gateway.apply_statuses($28::uuid[], $29::text[], $30::text[], $31::timestamptz[], $32::integer[],
+             $33::text[], $34::text[]::jsonb[], $35::uuid[], $36::timestamptz[]) AS s
+      FROM fence WHERE cardinality($28::uuid[]) > 0) x),
 sessions AS MATERIALIZED (
-  SELECT gateway.apply_sessions($56::uuid[], $57::text[], $58::timestamptz[], $59::bigint[]) AS n
-    FROM fence WHERE cardinality($56::uuid[]) > 0),
+  SELECT gateway.apply_sessions($53::uuid[], $54::text[], $55::timestamptz[], $56::bigint[]) AS n
+    FROM fence WHERE cardinality($53::uuid[]) > 0),
 
 -- parked updates: a body once, an update once however often the body comes
 bodies AS MATERIALIZED (
-  SELECT n, payload, sha256(payload) AS hash FROM fence, unnest($49::bytea[]) WITH ORDINALITY AS b(payload, n)),
+  SELECT n, payload, sha256(payload) AS hash FROM fence, unnest($46::bytea[]) WITH ORDINALITY AS b(payload, n)),
 to_park AS MATERIALIZED (
   SELECT DISTINCT ON (b.hash, u.idx) u.*, b.hash
-    FROM unnest($40::bigint[], $41::integer[], $42::timestamptz[], $43::text[], $44::text[], $45::text[], $46::text[],
-                $47::text[], $48::integer[]) AS u(pos, idx, at, source, reason, detail, kind, provider_id, body)
+    FROM unnest($37::bigint[], $38::integer[], $39::timestamptz[], $40::text[], $41::text[], $42::text[], $43::text[],
+                $44::text[], $45::integer[]) AS u(pos, idx, at, source, reason, detail, kind, provider_id, body)
     JOIN bodies b ON b.n = u.body
    ORDER BY b.hash, u.idx, u.pos),
 stored AS (
@@ -193,15 +182,15 @@ stored AS (
 parked AS (
   INSERT INTO gateway.parked_updates AS x (hash, idx, journal_id, journal_pos, received_at, source, reason, detail,
       endpoint_kind, endpoint_provider_id)
-    SELECT hash, idx, $51, pos, at, source, reason, detail, kind, provider_id FROM to_park
+    SELECT hash, idx, $48, pos, at, source, reason, detail, kind, provider_id FROM to_park
   ON CONFLICT (hash, idx) DO UPDATE SET
-    times = x.times + CASE WHEN x.id = ANY ($50::bigint[]) THEN 0 ELSE 1 END,
-    attempts = x.attempts + CASE WHEN x.id = ANY ($50::bigint[]) THEN 1 ELSE 0 END,
+    times = x.times + CASE WHEN x.id = ANY ($47::bigint[]) THEN 0 ELSE 1 END,
+    attempts = x.attempts + CASE WHEN x.id = ANY ($47::bigint[]) THEN 1 ELSE 0 END,
     reason = excluded.reason, detail = excluded.detail, endpoint_kind = excluded.endpoint_kind,
     endpoint_provider_id = excluded.endpoint_provider_id, last_seen = now(), redrive_requested_at = NULL),
 settled AS (
   DELETE FROM gateway.parked_updates x USING fence
-   WHERE x.id = ANY ($50::bigint[]) AND NOT EXISTS (SELECT FROM to_park p WHERE p.hash = x.hash AND p.idx = x.idx)
+   WHERE x.id = ANY ($47::bigint[]) AND NOT EXISTS (SELECT FROM to_park p WHERE p.hash = x.hash AND p.idx = x.idx)
   RETURNING x.journal_id, x.journal_pos, x.received_at),
 
 -- the webhooks' own rows, with the verdicts of their messages as they were decided here
@@ -214,30 +203,30 @@ verdicts AS MATERIALIZED (
          count(*) FILTER (WHERE x.id IS NULL)::integer AS duplicate
     FROM fence, given g LEFT JOIN msg x ON x.id = g.id GROUP BY g.pos),
 webhooks AS MATERIALIZED (
-  SELECT * FROM unnest($22::bigint[], $23::timestamptz[], $24::text[], $25::text[], $26::bytea[], $27::integer[],
-                       $28::integer[], $29::integer[], $30::integer[], $65::bytea[])
+  SELECT * FROM unnest($19::bigint[], $20::timestamptz[], $21::text[], $22::text[], $23::bytea[], $24::integer[],
+                       $25::integer[], $26::integer[], $27::integer[], $62::bytea[])
              AS w(pos, at, source, event, payload, updates, statuses, ignored, parked, signature)),
 logged AS (
   INSERT INTO gateway.webhook_log (received_at, journal_id, journal_pos, source, event, payload, updates, routed,
       withheld, held, unclaimed, status_applied, duplicate, ignored, parked, processed, signature)
-    SELECT w.at, $51, w.pos, w.source, w.event, w.payload, w.updates,
+    SELECT w.at, $48, w.pos, w.source, w.event, w.payload, w.updates,
            coalesce(v.routed, 0) + coalesce(e.n[1], 0), coalesce(v.withheld, 0) + coalesce(e.n[2], 0),
            coalesce(v.held, 0) + coalesce(e.n[3], 0), coalesce(v.unclaimed, 0) + coalesce(e.n[4], 0), w.statuses,
            coalesce(v.duplicate, 0) + coalesce(e.n[5], 0), w.ignored, w.parked, w.parked = 0, w.signature
-      FROM fence CROSS JOIN (SELECT $55::integer[] AS n) e CROSS JOIN webhooks w LEFT JOIN verdicts v ON v.pos = w.pos
-     WHERE $54::bigint > $53::bigint
+      FROM fence CROSS JOIN (SELECT $52::integer[] AS n) e CROSS JOIN webhooks w LEFT JOIN verdicts v ON v.pos = w.pos
+     WHERE $51::bigint > $50::bigint
   ON CONFLICT DO NOTHING                            -- a replayed position has its row
   RETURNING received_at, journal_id, journal_pos, source),
 passed_on AS (                                      -- in the journal's order; what is queued already stays as it is
   INSERT INTO gateway.outbox (kind, idempotency_key, order_key, payload)
     SELECT 'downstream_webhook', 'webhook:' || journal_id || ':' || journal_pos, gateway.forward_lane(source),
            jsonb_build_object('received_at', received_at, 'journal_id', journal_id, 'journal_pos', journal_pos)
-      FROM logged WHERE $66::boolean ORDER BY journal_pos
+      FROM logged WHERE $63::boolean ORDER BY journal_pos
   ON CONFLICT DO NOTHING),
 relogged AS MATERIALIZED (                          -- and a redriven one hands over what was parked
   SELECT gateway.relog_redriven(x.journal_id, x.journal_pos, x.received_at, x.n, coalesce(v.routed, 0),
            coalesce(v.withheld, 0), coalesce(v.held, 0), coalesce(v.unclaimed, 0), coalesce(v.duplicate, 0),
-           coalesce(w.statuses, CASE WHEN cardinality($31::uuid[]) + cardinality($56::uuid[]) > 0 THEN x.n ELSE 0 END))
+           coalesce(w.statuses, CASE WHEN cardinality($28::uuid[]) + cardinality($53::uuid[]) > 0 THEN x.n ELSE 0 END))
     FROM (SELECT journal_id, journal_pos, received_at, count(*)::integer AS n FROM settled GROUP BY 1, 2, 3) x
     LEFT JOIN verdicts v ON v.pos = x.journal_pos
     LEFT JOIN webhooks w ON w.pos = x.journal_pos)

@@ -26,6 +26,17 @@ struct ChangedRoutes {
         for row in rows { try add(row) }
     }
 
+    /// As if these had changed: to read about some numbers alone.
+    init(keys: some Sequence<PhoneKey>, landlords: some Sequence<UniqueID> = []) {
+        for key in keys {
+            phones.append(int64: Int64(clamping: key.value))
+            identityKinds.append(text: IdentityKind.phone.rawValue)
+            identityScopes.append(text: "")
+            identityValues.append(text: String(key.value))
+        }
+        for landlord in landlords { self.landlords.append(id: landlord) }
+    }
+
     private mutating func add(_ row: PostgresRow) throws(PostgresError) {
         switch try row.text(0) {
         case "p": phones.append(int64: try row.int64(1))

@@ -24,6 +24,7 @@ package final class PostgresRouteSource: RouteSource {
     package func loadAll(_ receive: (RouteChunk) throws -> Void) async throws -> RouteCursor {
         try await withPicture { connection in
             let (cursor, settings) = try await Self.moment(connection)
+            try receive(.estimate(rows: try await Self.estimate(connection)))
             try await Self.copy(connection, RouteRows.routes, RouteRows.route) { try receive(.routes($0)) }
             try await Self.copy(connection, RouteRows.landlords, RouteRows.landlord) { try receive(.landlords($0)) }
             try await Self.copy(connection, RouteRows.identities, RouteRows.identity) {
@@ -53,7 +54,7 @@ package final class PostgresRouteSource: RouteSource {
     }
 
     /// Everything `body` reads is one moment's. A connection it leaves in the middle of a COPY is not used again.
-    private func withPicture<Value>(_ body: (PostgresConnection) async throws -> Value) async throws -> Value {
+    func withPicture<Value>(_ body: (PostgresConnection) async throws -> Value) async throws -> Value {
         let lease = try await pool.lease()
         let connection = lease.connection
         do {
@@ -73,7 +74,7 @@ package final class PostgresRouteSource: RouteSource {
     /// while the server runs: copies of a data directory bring everything back but the moment they were started.
     /// - Parameter isByIndex: whether the rest of the transaction is to look everything up by probing indexes, none of
     ///   which is read whole either.
-    private static func moment(
+    static func moment(
         _ connection: PostgresConnection, isByIndex: Bool = false
     ) async throws(PostgresError) -> (RouteCursor, RouteSettings) {
         let row = try await connection.query(
@@ -90,15 +91,28 @@ package final class PostgresRouteSource: RouteSource {
         )
     }
 
-    private static func copy<Row: Sendable>(
+    /// What the server's statistics say.
+    private static func estimate(_ connection: PostgresConnection) async throws(PostgresError) -> Int {
+        let row = try await connection.query(
+            """
+            SELECT coalesce(sum(greatest(reltuples, 0)), 0)::bigint FROM pg_class
+             WHERE oid IN ('gateway.routes'::regclass, 'gateway.route_landlords'::regclass)
+            """
+        ).one()
+        return Int(try row.int64(0))
+    }
+
+    static func copy<Row: Sendable>(
         _ connection: PostgresConnection, _ select: String,
         _ decode: @escaping @Sendable (PostgresCopyRow) throws(PostgresError) -> Row, _ receive: ([Row]) throws -> Void
     ) async throws {
         try await connection.startCopy("COPY (\(select)) TO STDOUT (FORMAT binary)", timeout: loadTimeout)
-        while true {
-            let rows = try await connection.readCopy(atMost: chunkRows, timeout: loadTimeout, decode)
-            if rows.isEmpty { return }
+        var rows = try await connection.readCopy(atMost: chunkRows, timeout: loadTimeout, decode)
+        while !rows.isEmpty {
+            // The server is read from while what came before is taken in.
+            async let next = connection.readCopy(atMost: chunkRows, timeout: loadTimeout, decode)
             try receive(rows)
+            rows = try await next
         }
     }
 }

@@ -5,12 +5,15 @@ import Routing
 /// The columns of the routing feed, and how a row of each becomes a value.
 enum RouteRows {
     /// A lease may begin or end at an infinity, which is no day of ours: it becomes one far away.
-    static let routes = """
-        SELECT phone_key, landlord_id, tenant_id, lease_id, property_id,
+    private static let routeColumns = """
+        phone_key, landlord_id, property_id,
                CASE WHEN valid_from IS NOT NULL THEN least(greatest(valid_from, '0001-01-01'), '9999-12-31') END,
                CASE WHEN valid_until IS NOT NULL THEN least(greatest(valid_until, '0001-01-01'), '9999-12-31') END,
-               lease_status = 'active' AS is_active, learnt_at FROM gateway.routes
+               lease_status = 'active' AS is_active, learnt_at
         """
+    static let routes = "SELECT \(routeColumns) FROM gateway.routes"
+    /// With what routing does not need.
+    static let records = "SELECT \(routeColumns), tenant_id, lease_id, property_address FROM gateway.routes"
     static let landlords =
         "SELECT landlord_id, landlord_name, whatsapp_enabled, message_signature FROM gateway.route_landlords"
     static let identities = "SELECT kind, scope, value, person_id, route_key, moved_at FROM gateway.identity_feed"
@@ -30,7 +33,7 @@ enum RouteRows {
     static let changedRoutes = PostgresStatement(
         name: "changed_routes",
         sql: """
-            SELECT d.key, r.lease_id IS NOT NULL, r.* FROM unnest($1::bigint[]) d(key) LEFT JOIN LATERAL (
+            SELECT d.key, r.phone_key IS NOT NULL, r.* FROM unnest($1::bigint[]) d(key) LEFT JOIN LATERAL (
               \(routes) WHERE phone_key = d.key OFFSET 0) r ON true
             """)
     static let changedLandlords = PostgresStatement(
@@ -51,18 +54,31 @@ enum RouteRows {
     static func route(_ row: PostgresCopyRow) throws(PostgresError) -> Route {
         Route(
             key: PhoneKey(folded: UInt64(clamping: try row.int64(0))), landlordID: id(try row.uuid(1)),
-            tenantID: id(try row.uuid(2)), leaseID: id(try row.uuid(3)), propertyID: try row.nullableUUID(4).map(id),
-            validFrom: try row.nullableDate(5).map(CalendarDay.init(daysSince1970:)),
-            validUntil: try row.nullableDate(6).map(CalendarDay.init(daysSince1970:)), isActive: try row.bool(7),
-            learntAt: Timestamp(microseconds: try row.timestamp(8)))
+            propertyID: try row.nullableUUID(2).map(id),
+            validFrom: try row.nullableDate(3).map(CalendarDay.init(daysSince1970:)),
+            validUntil: try row.nullableDate(4).map(CalendarDay.init(daysSince1970:)), isActive: try row.bool(5),
+            learntAt: Timestamp(microseconds: try row.timestamp(6)))
+    }
+
+    @Sendable
+    static func record(_ row: PostgresCopyRow) throws(PostgresError) -> RouteRecord {
+        RouteRecord(
+            route: try route(row), tenantID: id(try row.uuid(7)), leaseID: id(try row.uuid(8)),
+            propertyAddress: try row.nullableText(9))
+    }
+
+    static func record(_ row: PostgresRow) throws(PostgresError) -> RouteRecord {
+        RouteRecord(
+            route: try route(row, from: 0), tenantID: try row.id(7), leaseID: try row.id(8),
+            propertyAddress: try row.nullableText(9))
     }
 
     static func route(_ row: PostgresRow, from first: Int) throws(PostgresError) -> Route {
         Route(
             key: PhoneKey(folded: UInt64(clamping: try row.int64(first))), landlordID: try row.id(first + 1),
-            tenantID: try row.id(first + 2), leaseID: try row.id(first + 3), propertyID: try row.nullableID(first + 4),
-            validFrom: try row.nullableDay(first + 5), validUntil: try row.nullableDay(first + 6),
-            isActive: try row.bool(first + 7), learntAt: try row.time(first + 8))
+            propertyID: try row.nullableID(first + 2), validFrom: try row.nullableDay(first + 3),
+            validUntil: try row.nullableDay(first + 4), isActive: try row.bool(first + 5),
+            learntAt: try row.time(first + 6))
     }
 
     @Sendable
