@@ -22,7 +22,7 @@ extension EndToEndTests {
                             try stage.write("\(Stage.rules)  surprise: \(round)\n", to: "rules/default.yaml")
                             gateway.send(SIGHUP)
                             try await eventually("the broken rules to be named") {
-                                gateway.logged("rules not reloaded").filter { $0.contains("default.yaml:5") }.count
+                                gateway.logged("rules not reloaded").filter { $0.contains("default.yaml:6") }.count
                                     == round
                             }
                             #expect(try await alice.reply("kettle \(round)", in: thread).status == 202)

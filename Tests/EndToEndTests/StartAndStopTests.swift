@@ -36,7 +36,7 @@ extension EndToEndTests {
                     try await checkRefusal(try stage.spawn(change, options: options), words)
                 }
                 try stage.write(Stage.rules + "  surprise: 1\n", to: "rules/default.yaml")
-                try await checkRefusal(try stage.spawn(), ["default.yaml:5"])
+                try await checkRefusal(try stage.spawn(), ["default.yaml:6"])
             }
         }
 

@@ -79,7 +79,7 @@ CREATE INDEX IF NOT EXISTS questions_person_idx ON gateway.questions (person_id,
 -- list of what waits for somebody to take it up.
 CREATE TABLE IF NOT EXISTS gateway.rule_actions (
   id uuid PRIMARY KEY DEFAULT gateway.uuid7(),
-  at timestamptz NOT NULL DEFAULT now(),
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),     -- those of one batch keep their order
   message_id uuid NOT NULL,
   message_sent_at timestamptz NOT NULL,
   person_id uuid,
