@@ -439,7 +439,9 @@ END $$;
 
 -- outbox_claim() with all a sender of messages needs, of whatever kind they are. The recipient is who the person is now:
 -- the number they have, or the account id the endpoint knows them by. labels: property and landlord of each choice,
--- apart by U+001F, choices by U+001E. A question that is closed by now is not asked any more.
+-- apart by U+001F, choices by U+001E. A question that is closed by now is not asked any more. Where nothing is due, as
+-- nearly always, one probe of an index and nothing planned: whatever is queued is hinted at to all who work on the
+-- outbox, and with webhooks passed on that is every batch.
 DROP FUNCTION IF EXISTS gateway.outbox_claim_messages(text, text, integer, interval);
 CREATE OR REPLACE FUNCTION gateway.claim_sends(
   p_kind text, p_worker text, p_limit integer, p_lease interval DEFAULT '60 seconds')
@@ -447,7 +449,12 @@ RETURNS TABLE (id bigint, attempt smallint, max_attempts smallint, message_id uu
                endpoint_kind text, endpoint_provider_id text, recipient_phone bigint, recipient_account text,
                text text, quoted_wamid text, permission text, template text, language text, question uuid,
                button text, hint text, labels text)
-LANGUAGE sql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+#variable_conflict use_column
+BEGIN
+  IF NOT EXISTS (SELECT FROM gateway.outbox o WHERE o.kind = p_kind AND o.next_attempt_at <= now()
+                    AND o.state <> 'uncertain') THEN RETURN; END IF;
+  RETURN QUERY
   SELECT c.id, c.attempts, c.max_attempts, m.id, m.sent_at, e.kind, e.provider_id, p.dial, a.value,
          coalesce(m.landlord_signature, '') || m.body, m.context_wamid,
          CASE WHEN c.kind = 'ask' AND q.status IS DISTINCT FROM 'open' THEN 'question_closed'
@@ -458,8 +465,9 @@ LANGUAGE sql AS $$
                             E'\x1E' ORDER BY x.n)
             FROM jsonb_array_elements(q.choices) WITH ORDINALITY AS x(c, n))
     FROM gateway.outbox_claim(p_kind, p_worker, p_limit, p_lease) c
-    LEFT JOIN gateway.whatsapp_messages m ON m.sent_at = c.message_sent_at AND m.id = c.message_id
-    LEFT JOIN gateway.whatsapp_conversations v ON v.id = m.conversation_id
+    LEFT JOIN LATERAL (SELECT * FROM gateway.whatsapp_messages x WHERE x.sent_at = c.message_sent_at
+                          AND x.id = c.message_id LIMIT 1) m ON true
+    LEFT JOIN LATERAL (SELECT * FROM gateway.whatsapp_conversations x WHERE x.id = m.conversation_id LIMIT 1) v ON true
    CROSS JOIN LATERAL (SELECT coalesce(v.person_id, m.person_id) AS person_id) w
     LEFT JOIN gateway.endpoints e ON e.id = c.endpoint_id
     LEFT JOIN gateway.questions q ON c.kind = 'ask' AND q.id = (c.payload ->> 'question')::uuid
@@ -471,8 +479,8 @@ LANGUAGE sql AS $$
       SELECT i.value FROM gateway.identities i
        WHERE i.person_id = w.person_id AND i.kind = e.id_kind AND i.scope = e.id_scope AND i.retired_at IS NULL
        ORDER BY i.last_seen DESC, i.id DESC LIMIT 1) a ON true
-   ORDER BY c.id
-$$;
+   ORDER BY c.id;
+END $$;
 
 -- What rules want somebody to see, newest first.
 CREATE OR REPLACE FUNCTION gateway.inbox_notices(p_limit integer DEFAULT 50)
