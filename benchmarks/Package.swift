@@ -16,7 +16,8 @@ let package = Package(
     name: "zenrent-gateway-benchmarks",
     platforms: [.macOS(.v15)],
     dependencies: [
-        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0")
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0"),
     ],
     targets: [
         .systemLibrary(name: "CMemory"),
@@ -26,6 +27,12 @@ let package = Package(
             swiftSettings: rules),
         // Decoding alone: who signed a webhook is not measured here, and needs a package of its own.
         .target(name: "Webhooks", dependencies: ["Messaging"], exclude: ["Authenticity"], swiftSettings: rules),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .target(name: "Journal", dependencies: ["Messaging"], swiftSettings: rules),
+        .target(
+            name: "SQLiteJournal",
+            dependencies: ["Journal", "Messaging", "CSQLite", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: rules),
         .target(name: "Reporting", swiftSettings: rules),
         .target(name: "CReference", cSettings: [.unsafeFlags(["-O3"])]),
         .executableTarget(
@@ -39,6 +46,13 @@ let package = Package(
         .executableTarget(
             name: "decode-benchmark", dependencies: ["Webhooks", "Messaging", "Reporting"],
             path: "Sources/DecodeBenchmark",
+            swiftSettings: rules),
+        .executableTarget(
+            name: "journal-benchmark",
+            dependencies: [
+                "SQLiteJournal", "Journal", "Messaging", "Reporting", .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Sources/JournalBenchmark",
             swiftSettings: rules),
     ]
 )

@@ -81,7 +81,6 @@ MANY = 31_000
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="script/bench freshness", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON object in place of the table")
     parser.add_argument("--tenants", type=int, default=1_000_000, help="tenants, each with a lease (1000000)")
     parser.add_argument("--changes", type=int, default=200, help="changes of each kind (200)")
     return parser.parse_args()
@@ -215,7 +214,7 @@ def main() -> None:
         add(report, "tenant, while the table is compacted", bench.latencies("tenant", 30), reference)
         gateway.process.send_signal(1)
         add(report, "tenant, while all is loaded again", bench.latencies("tenant", 100), reference)
-    report.show(options.json)
+    report.show()
 
 
 main()

@@ -1,6 +1,6 @@
-"""CPU per acknowledged webhook: the gateway, durable and with intake running, beside nginx with Lua.
+"""CPU per acknowledged webhook: the gateway, durable and with intake running, beside nginx with Lua and a static nginx.
 
-Each server has core 0 alone; PostgreSQL and wrk share core 1. Rounds alternate between the two, after a rest in which the
+Each server has core 0 alone; PostgreSQL and wrk share core 1. Rounds alternate between them, after a rest in which the
 gateway has recorded everything of its last round. What is compared is the CPU of the server's process while 64
 connections keep it busy, by its answers. The medians of the rounds are shown.
 """
@@ -14,14 +14,13 @@ import processes
 import webhooks
 from generator import Generator, Load
 from report import Report, note
-from servers import Gateway, Nginx, Server, Workplace, check_answers
+from servers import Gateway, Nginx, Server, StaticNginx, Workplace, check_answers
 
 SERVER_CORE, LOAD_CORE = 0, 1
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="script/bench ingress", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON object in place of the table")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each server (5)")
     parser.add_argument("--seconds", type=int, default=4, help="length of a round (4)")
     parser.add_argument("--requests", type=int, default=300_000, help="distinct webhooks written for a round (300000)")
@@ -73,14 +72,15 @@ def run(options: argparse.Namespace) -> dict[str, Measured]:
     with Workplace() as workplace, Nginx(workplace, SERVER_CORE) as nginx:
         if options.nginx_only:
             return run_rounds([nginx], workplace, options)
-        with Gateway(workplace, SERVER_CORE, LOAD_CORE) as gateway:
-            return run_rounds([nginx, gateway], workplace, options)
+        with StaticNginx(workplace, SERVER_CORE) as static, Gateway(workplace, SERVER_CORE, LOAD_CORE) as gateway:
+            return run_rounds([nginx, static, gateway], workplace, options)
 
 
 def run_rounds(servers: list[Server], workplace: Workplace, options: argparse.Namespace) -> dict[str, Measured]:
     measured = {type(server).__name__: Measured() for server in servers}
     for server in servers:
-        check_answers(server)
+        if not isinstance(server, StaticNginx):
+            check_answers(server)
     requests = workplace.path / "requests"
     for index in range(options.rounds + 1):
         webhooks.write(str(requests), 1 + index * options.requests, options.requests, tenants=10_000)
@@ -98,7 +98,7 @@ def run_rounds(servers: list[Server], workplace: Workplace, options: argparse.Na
 def main() -> None:
     options = arguments()
     measured = run(options)
-    nginx, gateway = measured["Nginx"], measured.get("Gateway")
+    nginx, static, gateway = measured["Nginx"], measured.get("StaticNginx"), measured.get("Gateway")
     report = Report("ingress")
     shown, reference = (gateway, nginx) if gateway else (nginx, None)
 
@@ -106,10 +106,13 @@ def main() -> None:
         report.add(case, value(shown), unit, value(reference) if reference else None)
 
     add("cpu per acknowledged webhook, 64 connections", "µs", lambda m: statistics.median(m.cpu_microseconds))
+    if static:
+        report.add("cpu per acknowledged webhook, beside a static nginx", statistics.median(shown.cpu_microseconds), "µs",
+                   statistics.median(static.cpu_microseconds))
     add("acknowledged on one core, 64 connections", "1/s", lambda m: statistics.median(m.rates))
     add("p99 at saturation, 64 connections", "ms", lambda m: statistics.median(m.p99_ms))
     add("resident memory, 256 connections", "MB", lambda m: m.resident_megabytes)
-    report.show(options.json)
+    report.show()
 
 
 main()

@@ -32,7 +32,6 @@ CASES = ("acknowledgement", "connections", "visible")
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="script/bench latency", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON object in place of the table")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each server (5)")
     parser.add_argument("--seconds", type=int, default=5, help="length of a round (5)")
     parser.add_argument("--rate", type=int, default=10_000, help="webhooks a second, for the acknowledgement (10000)")
@@ -200,7 +199,7 @@ def main() -> None:
             for case in CASES:
                 if not options.case or case in options.case:
                     getattr(bench, case)()
-    bench.report.show(options.json)
+    bench.report.show()
 
 
 main()

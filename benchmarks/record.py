@@ -18,7 +18,6 @@ CONNECTIONS = 64
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="script/bench record", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON object in place of the table")
     parser.add_argument("--seconds", type=int, default=15, help="length of the steady load (15)")
     parser.add_argument("--rate", type=int, default=12_000, help="webhooks offered a second, at most (12000)")
     parser.add_argument("--stall", type=int, default=5, help="seconds that PostgreSQL is held still (5)")
@@ -104,7 +103,7 @@ def main() -> None:
     report.add("recorded end to end, steady", recorded, "1/s", acknowledged)
     report.add("backlog drained", drained, "1/s", recorded)
     report.add("backlog", backlog, "messages")
-    report.show(options.json)
+    report.show()
 
 
 main()

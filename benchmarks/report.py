@@ -1,4 +1,4 @@
-"""What every benchmark prints: a table for people, or one JSON object."""
+"""What every benchmark prints: one JSON object, which `present.py` shows to people."""
 
 import json
 import sys
@@ -18,16 +18,8 @@ class Report:
             "ratio": None if ratio is None else round(ratio, 3),
         })
 
-    def show(self, as_json: bool) -> None:
-        if as_json:
-            print(json.dumps({"name": self.name, "results": self.results}))
-            return
-        width = max(len(row["case"]) for row in self.results)
-        print(f"{'case':<{width}}  {'value':>12}  {'unit':<10}  {'reference':>12}  {'ratio':>7}")
-        for row in self.results:
-            reference = "–" if row["reference"] is None else f"{row['reference']:,.2f}"
-            ratio = "–" if row["ratio"] is None else f"{row['ratio']:.2f}"
-            print(f"{row['case']:<{width}}  {row['value']:>12,.2f}  {row['unit']:<10}  {reference:>12}  {ratio:>7}")
+    def show(self) -> None:
+        print(json.dumps({"name": self.name, "results": self.results}), flush=True)
 
 
 def note(text: str) -> None:

@@ -53,7 +53,6 @@ COPY (SELECT phone_key, landlord_id, property_id,
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="script/bench routing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="one JSON object in place of the table")
     parser.add_argument("--sizes", default="1000,100000,1000000", help="routes looked up in (1000,100000,1000000)")
     parser.add_argument("--large", action="store_true", help="10 million routes looked up in as well (3 GB of memory)")
     parser.add_argument("--routes", type=int, default=1_000_000, help="routes loaded; 0 = none (1000000)")
@@ -62,7 +61,7 @@ def arguments() -> argparse.Namespace:
 
 
 def look_up(report: Report, options: argparse.Namespace) -> None:
-    command = [LOOKUPS, "--json", "--sizes", options.sizes] + (["--large"] if options.large else [])
+    command = [LOOKUPS, "--sizes", options.sizes] + (["--large"] if options.large else [])
     for row in json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["results"]:
         report.add(row["case"], row["value"], row["unit"], row["reference"])
 
@@ -144,7 +143,7 @@ def main() -> None:
     look_up(report, options)
     if options.routes > 0:
         serve(report, options)
-    report.show(options.json)
+    report.show()
 
 
 main()

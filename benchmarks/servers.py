@@ -86,11 +86,13 @@ class Server:
 
 
 class Nginx(Server):
+    configuration = "nginx-lua"
+
     def __init__(self, workplace: Workplace, core: int | None):
-        directory = workplace.path / "nginx"
+        directory = workplace.path / self.configuration
         directory.mkdir()
         port = free_port()
-        source = ROOT / "benchmarks/nginx-lua"
+        source = ROOT / "benchmarks" / self.configuration
         text = (source / "nginx.conf.in").read_text()
         for key, value in {"directory": directory, "scripts": source, "port": port,
                            "certificates": workplace.certificates}.items():
@@ -103,6 +105,12 @@ class Nginx(Server):
             directory / "output.log", core)
         self.port = port
         self.wait_for(lambda: listens(port), "nginx", 10)
+
+
+class StaticNginx(Nginx):
+    """Answers every webhook, whatever its signature."""
+
+    configuration = "nginx-static"
 
 
 class Gateway(Server):

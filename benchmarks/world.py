@@ -21,7 +21,6 @@ MUST_BE_ZERO = ("to the wrong landlord", "violations")
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="script/bench world", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="one JSON object in place of the table")
     parser.add_argument("--messages", type=int, default=1_000_000, help="messages in all worlds together (1000000)")
     parser.add_argument("--seed", type=int, default=None, help="of the first world; the others count on (random)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="worlds at once (one a processor)")
@@ -64,7 +63,7 @@ def main() -> None:
     for case, count in result.items():
         report.add(case, count, "", 0 if case in MUST_BE_ZERO else None)
     report.add("messages a second", result["messages"] / max(seconds, 0.001), "1/s")
-    report.show(options.json)
+    report.show()
     note(f"{time.monotonic() - started:.0f} s, seed {seed}")
     sys.exit(1 if status else 0)
 

@@ -9,19 +9,16 @@ struct DecodeBenchmark {
     static let help = """
         Measures decoding: webhooks to events with all their fields, beside JSONSerialization and JSONDecoder.
 
-        usage: decode-benchmark [--rounds N] [--json]
+        usage: decode-benchmark [--rounds N]
           --rounds  how often all take turns; the best turn counts; default 15
-          --json    one JSON object in place of the table
         example: swift run -c release decode-benchmark --rounds 30
         """
 
     static func main() {
         var rounds = 15
-        var asJSON = false
         var arguments = CommandLine.arguments.dropFirst()
         while let argument = arguments.popFirst() {
             switch argument {
-            case "--json": asJSON = true
             case "--rounds":
                 guard let count = arguments.popFirst().flatMap({ Int($0) }), count > 0 else {
                     refuse("--rounds needs a number, as in --rounds 30")
@@ -35,7 +32,7 @@ struct DecodeBenchmark {
         report.results += measure("text", Workload.texts(count: 1000), rounds: rounds)
         report.results += measure("status", Workload.statuses(count: 1000), rounds: rounds)
         report.results += measure("mixed", Workload.samples(), rounds: rounds)
-        print(asJSON ? report.json : report.table)
+        print(report.json)
     }
 
     private static func refuse(_ problem: String) -> Never {

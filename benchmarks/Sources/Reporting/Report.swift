@@ -16,22 +16,12 @@ package struct Result {
     }
 }
 
-/// What a benchmark prints: a table for people, or one JSON object.
+/// What a benchmark prints: one JSON object, which `present.py` shows to people.
 package struct Report {
     package var name: String
     package var results: [Result] = []
 
     package init(name: String) { self.name = name }
-
-    package var table: String {
-        let width = max(4, results.map(\.name.count).max() ?? 0)
-        let head = pad("case", width) + "       value  unit        reference  ratio"
-        let lines = results.map { result in
-            pad(result.name, width) + pad(rounded(result.value), -12) + "  " + pad(result.unit, 9)
-                + pad(result.reference.map(rounded) ?? "–", -12) + pad(result.ratio.map(rounded) ?? "–", -7)
-        }
-        return ([head] + lines).joined(separator: "\n")
-    }
 
     package var json: String {
         let rows = results.map { result in
@@ -46,11 +36,5 @@ package struct Report {
     private func rounded(_ value: Double) -> String {
         let hundredths = (value * 100).rounded() / 100
         return "\(hundredths)"
-    }
-
-    /// Left-aligned, or right-aligned for a negative width.
-    private func pad(_ text: String, _ width: Int) -> String {
-        let blanks = String(repeating: " ", count: max(0, abs(width) - text.count))
-        return width < 0 ? blanks + text : text + blanks
     }
 }

@@ -11,20 +11,17 @@ struct RoutingBenchmark {
         Measures lookups of random keys: the routing table beside Dictionary and an open-addressing table in C. A lookup
         finds a key's leases; candidates are the landlords whose leases run today; a batch is what intake looks up at once.
 
-        usage: routing-benchmark [--sizes N,N…] [--large] [--json]
+        usage: routing-benchmark [--sizes N,N…] [--large]
           --sizes  routes in the table; default 1000,100000,1000000
           --large  10 million routes as well (2 GB of memory)
-          --json   one JSON object in place of the table
         example: swift run -c release routing-benchmark --sizes 1000000
         """
 
     static func main() {
         var sizes = [1000, 100_000, 1_000_000]
-        var asJSON = false
         var arguments = CommandLine.arguments.dropFirst()
         while let argument = arguments.popFirst() {
             switch argument {
-            case "--json": asJSON = true
             case "--large": sizes.append(10_000_000)
             case "--sizes":
                 sizes = (arguments.popFirst() ?? "").split(separator: ",").compactMap { Int($0) }.filter { $0 > 0 }
@@ -35,7 +32,7 @@ struct RoutingBenchmark {
         }
         var report = Report(name: "routing")
         for size in sizes { report.results += measure(size) }
-        print(asJSON ? report.json : report.table)
+        print(report.json)
     }
 
     private static func refuse(_ problem: String) -> Never {

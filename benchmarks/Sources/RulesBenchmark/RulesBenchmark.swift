@@ -9,19 +9,16 @@ struct RulesBenchmark {
     static let help = """
         Measures rules: which of them apply to a message, beside trying them one after the other.
 
-        usage: rules-benchmark [--rounds N] [--json]
+        usage: rules-benchmark [--rounds N]
           --rounds  how often all take turns; the best turn counts; default 15
-          --json    one JSON object in place of the table
         example: swift run -c release rules-benchmark --rounds 30
         """
 
     static func main() {
         var rounds = 15
-        var asJSON = false
         var arguments = CommandLine.arguments.dropFirst()
         while let argument = arguments.popFirst() {
             switch argument {
-            case "--json": asJSON = true
             case "--rounds":
                 guard let count = arguments.popFirst().flatMap({ Int($0) }), count > 0 else {
                     refuse("--rounds needs a number, as in --rounds 30")
@@ -33,7 +30,7 @@ struct RulesBenchmark {
         }
         var report = Report(name: "rules")
         for count in [10, 100, 1_000, 10_000] { report.results.append(measure(count, rounds: rounds)) }
-        print(asJSON ? report.json : report.table)
+        print(report.json)
     }
 
     private static func refuse(_ problem: String) -> Never {
