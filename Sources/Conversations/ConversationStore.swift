@@ -13,6 +13,18 @@ public struct Principal: Hashable, Sendable {
     }
 }
 
+/// Who asks: somebody who runs the place, as their token proved it. Row security is not asked about them, so what is read
+/// for an administrator is read by the gateway's own login.
+public struct Administrator: Hashable, Sendable {
+    /// `sub`: their user id; the `actor` of the audit log.
+    public let userID: UniqueID
+
+    /// The `actor_role` of the audit log.
+    public static let role = "admin"
+
+    public init(userID: UniqueID) { self.userID = userID }
+}
+
 /// Conversations as a landlord sees them. Every call runs in a transaction of its own with the role `authenticated` and
 /// the principal's claims, so that row security decides what exists.
 public protocol ConversationStore: Sendable {

@@ -50,7 +50,9 @@ struct APIFixture: Sendable {
             logger: logger)
     }
 
-    var application: Application<RouterResponder<APIContext>> {
+    var application: Application<RouterResponder<APIContext>> { application(router) }
+
+    func application(_ router: APIRouter) -> Application<RouterResponder<APIContext>> {
         var quiet = Logger(label: "hummingbird")
         quiet.logLevel = .critical
         return APIServer.application(
@@ -58,9 +60,9 @@ struct APIFixture: Sendable {
             logger: quiet, onListening: { _ in })
     }
 
-    static func token(for landlord: UniqueID = ada) -> String {
+    static func token(for user: UniqueID = ada, isAdministrator: Bool = false) -> String {
         DevelopmentToken.make(
-            landlord: landlord, secret: secret, issuedAt: now.advanced(bySeconds: -10),
+            user: user, isAdministrator: isAdministrator, secret: secret, issuedAt: now.advanced(bySeconds: -10),
             expiry: now.advanced(bySeconds: 3600))
     }
 

@@ -157,6 +157,57 @@ import Testing
     }
 }
 
+@Suite struct AdministratorAccessTests {
+    /// An operation for administrators that says who asked.
+    private struct WhoAmI: EndpointGroup {
+        var endpoints: [API.Endpoint] {
+            [
+                API.Endpoint(
+                    method: .get, path: "/api/admin/me",
+                    handler: .administrator { _, _, administrator in
+                        Response(json: ["me": JSON(administrator.userID)])
+                    })
+            ]
+        }
+    }
+
+    private func test(
+        _ fixture: APIFixture = APIFixture(), _ body: @escaping @Sendable (any TestClientProtocol) async throws -> Void
+    ) async throws {
+        let router = APIRouter(
+            groups: [WhoAmI()], verifier: fixture.verifier, clock: { APIFixture.now }, logger: fixture.logger)
+        try await fixture.application(router).test(.router) { try await body($0) }
+    }
+
+    @Test("An administrator is let in, and the log says which")
+    func administrator() async throws {
+        let fixture = APIFixture()
+        try await test(fixture) { client in
+            let answer = try await client.ask(.get, "/api/admin/me", token: APIFixture.token(isAdministrator: true))
+            #expect(answer.status == 200 && answer.json["me"] == JSON(APIFixture.ada))
+        }
+        #expect(fixture.log.all.contains { $0.contains("administrator=\(APIFixture.ada)") })
+    }
+
+    @Test("A landlord is told that this is for administrators")
+    func landlord() async throws {
+        try await test { client in
+            let answer = try await client.ask(.get, "/api/admin/me")
+            #expect(answer.status == 403 && answer.code == "forbidden")
+            #expect(answer.json["detail"]?.string?.contains("gateway_role") == true)
+            #expect(answer.headers[.wwwAuthenticate]?.contains(#"error="insufficient_scope""#) == true)
+        }
+    }
+
+    @Test("Nobody is let in without a token, or with a bad one", arguments: [nil, "x", APIFixture.token() + "x"])
+    func nobody(token: String?) async throws {
+        try await test { client in
+            let answer = try await client.ask(.get, "/api/admin/me", token: token)
+            #expect(answer.status == 401 && answer.code == "unauthorized")
+        }
+    }
+}
+
 @Suite struct OpenAPIDocumentTests {
     @Test("The document is served as it is, to anybody", arguments: Transport.allCases)
     func served(transport: Transport) async throws {
@@ -190,6 +241,7 @@ import Testing
             switch endpoint.handler {
             case .anyone: #expect(security == .array([]))
             case .landlord: #expect(security == nil)
+            case .administrator: #expect(security == [["administrator": []]])
             }
         }
         #expect(document["security"] == [["token": []]])

@@ -176,13 +176,53 @@ import Testing
     @Test("The development token is one the gateway takes")
     func developmentToken() async throws {
         let token = DevelopmentToken.make(
-            landlord: APIFixture.ben, secret: APIFixture.secret, issuedAt: Self.now,
+            user: APIFixture.ben, secret: APIFixture.secret, issuedAt: Self.now,
             expiry: Self.now.advanced(bySeconds: 60), issuer: "https://ref.supabase.co/auth/v1")
         #expect(await refusal(token) == nil)
         let verifier = TokenVerifier(expectations: .init(secret: APIFixture.secret))
         #expect(try await verifier.verify(token, at: Self.now).userID == APIFixture.ben)
         await #expect(throws: TokenRefusal.expired) {
             try await verifier.verify(token, at: Self.now.advanced(bySeconds: 60))
+        }
+    }
+
+    static let administratorCases: [(String?, TokenRefusal?)] = [
+        (#"{"gateway_role":"admin","provider":"email"}"#, nil),
+        (nil, .notAdministrator),
+        ("null", .notAdministrator),
+        ("{}", .notAdministrator),
+        (#""admin""#, .notAdministrator),
+        (#"{"gateway_role":"Admin"}"#, .notAdministrator),
+        (#"{"gateway_role":["admin"]}"#, .notAdministrator),
+        (#"{"gateway_role":true}"#, .notAdministrator),
+        (#"{"role":"admin"}"#, .notAdministrator),
+    ]
+
+    @Test("An administrator is whom app_metadata names one", arguments: administratorCases)
+    func administrator(metadata: String?, refusal: TokenRefusal?) async throws {
+        let claims = Self.claims(["app_metadata": metadata, "user_metadata": #"{"gateway_role":"admin"}"#])
+        let verifier = TokenVerifier(expectations: .init(secret: APIFixture.secret))
+        do throws(TokenRefusal) {
+            let administrator = try await verifier.verifyAdministrator(
+                HandmadeToken.hs256(claims: claims), at: Self.now)
+            #expect(refusal == nil && administrator.userID == APIFixture.ada)
+        } catch {
+            #expect(error == refusal)
+        }
+    }
+
+    @Test("An administrator's token is proven like any other", arguments: [("exp", "1"), ("role", #""anon""#)])
+    func administratorClaims(name: String, value: String) async throws {
+        let claims = Self.claims(["app_metadata": #"{"gateway_role":"admin"}"#, name: value])
+        let verifier = TokenVerifier(expectations: .init(secret: APIFixture.secret))
+        let token = HandmadeToken.hs256(claims: claims)
+        await #expect(throws: name == "exp" ? TokenRefusal.expired : .wrongRole) {
+            try await verifier.verifyAdministrator(token, at: Self.now)
+        }
+        let forged = HandmadeToken.hs256(
+            claims: claims, secret: Secret.ring("another-secret-of-32-characters-or-so")[0])
+        await #expect(throws: TokenRefusal.badSignature) {
+            try await verifier.verifyAdministrator(forged, at: Self.now)
         }
     }
 

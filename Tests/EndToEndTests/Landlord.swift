@@ -52,7 +52,7 @@ struct Landlord: Sendable {
             overrides: [.supabaseJWTSecret: Stage.signingSecret.reveal(), .dataDirectory: stage.directory + "/token"],
             environment: [:])
         self.stage = stage
-        token = try await Development.token(landlord: landlord.id, hours: 1, reader: reader)
+        token = try await Development.token(of: landlord.id, hours: 1, reader: reader)
         client = try WebClient(trusting: stage.directory + "/certs/ca.pem")
     }
 

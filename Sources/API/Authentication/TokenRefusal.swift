@@ -21,6 +21,8 @@ package enum TokenRefusal: Error, Hashable, Sendable, CaseIterable {
     case wrongAudience
     case noSubject
     case wrongRole
+    /// A good token of somebody who is no administrator.
+    case notAdministrator
 
     /// For metrics and logs.
     package var metricLabel: String {
@@ -43,6 +45,7 @@ package enum TokenRefusal: Error, Hashable, Sendable, CaseIterable {
         case .wrongAudience: "wrong-audience"
         case .noSubject: "no-subject"
         case .wrongRole: "wrong-role"
+        case .notAdministrator: "not-administrator"
         }
     }
 
@@ -67,6 +70,7 @@ package enum TokenRefusal: Error, Hashable, Sendable, CaseIterable {
         case .wrongAudience: "The token is meant for another audience."
         case .noSubject: "The token names no user: its sub claim is not a user id. API keys are not user tokens."
         case .wrongRole: "The token's role may not use this API; it must be authenticated."
+        case .notAdministrator: "The token is not an administrator's: its app_metadata.gateway_role is not admin."
         }
     }
 }

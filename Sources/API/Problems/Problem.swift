@@ -55,6 +55,11 @@ extension Problem {
             self.init(
                 .forbidden, refusal.explanation, next: "Use the access token of a signed-in landlord.",
                 headers: [.wwwAuthenticate: Self.challenge("insufficient_scope", refusal)])
+        case .notAdministrator:
+            self.init(
+                .forbidden, refusal.explanation,
+                next: "Use an administrator's access token; one that was issued after the role was given.",
+                headers: [.wwwAuthenticate: Self.challenge("insufficient_scope", refusal)])
         case .keysUnavailable:
             self.init(
                 .signingKeysUnavailable, refusal.explanation,

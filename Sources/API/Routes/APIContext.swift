@@ -16,6 +16,7 @@ final class RequestTrace: Sendable {
         /// The path pattern; never the path itself, which is whatever the caller wrote.
         var route: String?
         var landlord: UniqueID?
+        var administrator: UniqueID?
         /// The code of the problem document it ended with.
         var problem: ProblemCode?
         /// Why it failed, where the caller is not told.

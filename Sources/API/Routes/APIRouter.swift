@@ -4,7 +4,7 @@ import Logging
 import Messaging
 import Metrics
 
-/// Puts endpoints behind the middleware and, where they are for landlords, behind the token.
+/// Puts endpoints behind the middleware and, where they are for somebody, behind their token.
 struct APIRouter: Sendable {
     let groups: [any EndpointGroup]
     let verifier: TokenVerifier
@@ -31,15 +31,21 @@ struct APIRouter: Sendable {
         switch handler {
         case .anyone(let operation): return try await operation(request, context)
         case .landlord(let operation):
-            let principal = try await principal(of: request)
+            let principal = try await proven(request, verifier.verify)
             context.trace.note { $0.landlord = principal.userID }
             return try await operation(request, context, principal)
+        case .administrator(let operation):
+            let administrator = try await proven(request, verifier.verifyAdministrator)
+            context.trace.note { $0.administrator = administrator.userID }
+            return try await operation(request, context, administrator)
         }
     }
 
-    private func principal(of request: Request) async throws(TokenRefusal) -> Principal {
+    private func proven<Caller>(
+        _ request: Request, _ verify: (String, Timestamp) async throws(TokenRefusal) -> Caller
+    ) async throws(TokenRefusal) -> Caller {
         do throws(TokenRefusal) {
-            return try await verifier.verify(BearerToken.extract(from: request.headers), at: clock())
+            return try await verify(BearerToken.extract(from: request.headers), clock())
         } catch {
             Counter(label: "gateway_api_token_refusals_total", dimensions: [("reason", error.metricLabel)]).increment()
             throw error

@@ -44,6 +44,7 @@ struct AccessMiddleware: RouterMiddleware {
             "duration_us": "\(Int64(duration / .microseconds(1)))",
         ]
         if let landlord = facts.landlord { metadata["landlord"] = "\(landlord)" }
+        if let administrator = facts.administrator { metadata["administrator"] = "\(administrator)" }
         if let problem = facts.problem { metadata["code"] = "\(problem.rawValue)" }
         if let cause = facts.cause { metadata["cause"] = "\(cause)" }
         logger.log(level: status.kind == .serverError ? .error : .info, "request", metadata: metadata)

@@ -5,11 +5,14 @@ import Hummingbird
 struct Endpoint: Sendable {
     typealias Open = @Sendable (Request, APIContext) async throws -> Response
     typealias ForLandlords = @Sendable (Request, APIContext, Principal) async throws -> Response
+    typealias ForAdministrators = @Sendable (Request, APIContext, Administrator) async throws -> Response
 
-    /// Who may call, and what runs then. An operation for landlords cannot be written without the landlord.
+    /// Who may call, and what runs then. An operation for landlords cannot be written without the landlord, nor one for
+    /// administrators without the administrator.
     enum Handler: Sendable {
         case anyone(Open)
         case landlord(ForLandlords)
+        case administrator(ForAdministrators)
     }
 
     let method: HTTPRequest.Method
@@ -26,7 +29,7 @@ struct Endpoint: Sendable {
     }
 }
 
-/// Operations that belong together. The server takes any number of these: administration gets its own.
+/// Operations that belong together. The server takes any number of these.
 protocol EndpointGroup: Sendable {
     var endpoints: [Endpoint] { get }
 }

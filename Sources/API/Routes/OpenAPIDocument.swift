@@ -57,7 +57,9 @@ enum OpenAPIDocument {
         },
         "components": {
           "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-            "description": "The Supabase access token of a signed-in landlord."}},
+            "description": "The Supabase access token of a signed-in landlord."},
+            "administrator": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+            "description": "The Supabase access token of somebody whose app_metadata.gateway_role is admin."}},
           "parameters": {
             "limit": {"name": "limit", "in": "query", "description": "How many items at most",
               "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}},

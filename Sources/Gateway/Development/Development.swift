@@ -49,15 +49,18 @@ package enum Development {
         print("Stopped: gateway, Meta twin and PostgreSQL.")
     }
 
-    /// A landlord's token that the gateway of this data directory accepts.
-    package static func token(landlord: UniqueID, hours: Int64, reader: SettingsReader) async throws -> String {
+    /// A token that the gateway of this data directory accepts: a landlord's, or an administrator's.
+    package static func token(
+        of user: UniqueID, isAdministrator: Bool = false, hours: Int64, reader: SettingsReader
+    ) async throws -> String {
         let directory = try Directories.make((try reader.text(.dataDirectory) ?? "./var") + "/development")
         let secret =
             try reader.secret(.supabaseJWTSecret) ?? DevelopmentSecrets(directory: directory).secret("jwt-secret")
         let now = SystemTime.now()
         return DevelopmentToken.make(
-            landlord: landlord, secret: secret, issuedAt: now, expiry: now.advanced(bySeconds: hours * 3600),
-            issuer: try reader.text(.supabaseIssuer), audience: try reader.text(.supabaseAudience) ?? "authenticated")
+            user: user, isAdministrator: isAdministrator, secret: secret, issuedAt: now,
+            expiry: now.advanced(bySeconds: hours * 3600), issuer: try reader.text(.supabaseIssuer),
+            audience: try reader.text(.supabaseAudience) ?? "authenticated")
     }
 
     /// The address of the private database under the data directory, if it runs there.

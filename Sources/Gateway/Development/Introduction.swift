@@ -55,7 +55,7 @@ extension Development {
         guard let secret = configuration.supabase.secret else { preconditionFailure("development makes it up") }
         let now = SystemTime.now()
         return DevelopmentToken.make(
-            landlord: landlord.id, secret: secret, issuedAt: now, expiry: now.advanced(bySeconds: tokenHours * 3600),
+            user: landlord.id, secret: secret, issuedAt: now, expiry: now.advanced(bySeconds: tokenHours * 3600),
             issuer: configuration.supabase.issuer, audience: configuration.supabase.audience)
     }
 

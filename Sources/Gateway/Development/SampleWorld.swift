@@ -19,6 +19,9 @@ package enum SampleWorld {
         Landlord(id: id(0xCA20_1000, 3), name: "Carol Clark", email: "carol@example.com", isEnabled: false),
     ]
 
+    /// Somebody who runs the place.
+    package static let administratorID = id(0xAD00_0000, 1)
+
     struct Tenant: Sendable {
         let id: UniqueID
         let landlord: Int
