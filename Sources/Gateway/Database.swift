@@ -20,6 +20,8 @@ struct Database: Sendable {
     let expiry: QuestionExpiry
     let forwards: PostgresForwardQueue
     let conversations: PostgresConversationStore
+    let explanations: PostgresExplanations
+    let explanationLookup: PostgresConversationLookup
     let housekeeping: [any Service]
 
     /// Connections for the requests of landlords.
@@ -48,6 +50,9 @@ struct Database: Sendable {
         forwards = PostgresForwardQueue(connection("forwards"))
         conversations = PostgresConversationStore(
             PostgresPool(connection("api"), limits: .init(connectionsMax: Self.landlordConnectionsMax)))
+        let explaining = RecorderSession(connection("explain"))
+        explanations = PostgresExplanations(explaining)
+        explanationLookup = PostgresConversationLookup(explaining)
         let hints = HealingQueue()
         let routes = RouteLoader(
             source: PostgresRouteSource(connection("routes")),

@@ -229,9 +229,15 @@ package struct Gateway: Sendable {
             publishedKeys: supabase.keysURL.map {
                 PublishedKeys(url: $0, client: .shared, clock: SystemTime.now, logger: logger)
             })
+        let routes = database.routes
+        let explainer = Explainer(
+            store: database.explanations, lookup: database.explanationLookup,
+            world: .running(table: { routes.table.snapshot }, rules: { rules.inForce }),
+            countryCode: configuration.defaultCountryCode, now: SystemTime.now)
         let server = APIServer(
             configuration: APIConfiguration(host: configuration.bind, port: configuration.apiPort),
-            store: database.conversations, verifier: verifier, tls: { certificates.holder.current },
+            store: database.conversations, explainer: explainer, verifier: verifier,
+            tls: { certificates.holder.current },
             signatureTemplate: { rules.rules.signature }, clock: SystemTime.now, logger: logger)
         return (APIService(server, port: configuration.apiPort), configuration.apiPort)
     }

@@ -98,3 +98,11 @@ extension Timestamp {
         return digits.utf8.count >= width ? digits : String(repeating: "0", count: width - digits.utf8.count) + digits
     }
 }
+
+extension Timestamp: Encodable {
+    /// As RFC 3339 has it.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(rfc3339)
+    }
+}

@@ -128,3 +128,11 @@ extension UniqueID: LosslessStringConvertible {
         self.init(high: high, low: low)
     }
 }
+
+extension UniqueID: Encodable {
+    /// As text.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}

@@ -73,6 +73,14 @@ public struct Resolver: Sendable {
             CandidateList(of: admitted, today: today, graceDays: table.settings.leaseGraceDays))
     }
 
+    /// What there is to decide by the table's leases.
+    func pending(_ message: InboundMessage, at endpoint: Endpoint) -> Pending {
+        let candidates = table.candidates(
+            phone: message.sender.phone?.key, account: message.sender.account(at: endpoint), endpoint: endpoint,
+            today: today)
+        return pending(message, at: endpoint, candidates)
+    }
+
     private func pending(_ message: InboundMessage, at endpoint: Endpoint, _ candidates: CandidateList) -> Pending {
         Pending(
             candidates: candidates, endpoint: endpoint, at: message.sentAt,
@@ -117,7 +125,7 @@ public struct Resolver: Sendable {
     }
 
     /// The threads that may still receive, each once: one that is quoted and the sender's own comes twice.
-    private func openThreads(_ threads: [ThreadReference], _ pending: Pending) -> [ThreadReference] {
+    func openThreads(_ threads: [ThreadReference], _ pending: Pending) -> [ThreadReference] {
         var open: [ThreadReference] = []
         for thread in threads where isOpen(thread, pending) {
             if let known = open.firstIndex(where: { $0.conversationID == thread.conversationID }) {
@@ -164,16 +172,19 @@ public struct Resolver: Sendable {
         return resolution
     }
 
+    /// Whether a thread's landlord spoke within the window before a message of this time.
+    func spoke(_ thread: ThreadReference, before message: Timestamp) -> Bool {
+        guard let last = thread.lastOutboundAt else { return false }
+        return last >= message.advanced(bySeconds: -Int64(landlordSpokeHours) * 3600)
+            && last <= message.advanced(bySeconds: Self.clockTolerance)
+    }
+
     /// The thread of the one landlord who spoke within the window, if nobody else who could be meant has an open one.
     ///
     /// A thread the landlord put away is open only while it is in use: a message within the window says so.
     private func threadOfLandlordWhoSpoke(_ pending: Pending, _ open: [ThreadReference]) -> ThreadReference? {
         let from = pending.at.advanced(bySeconds: -Int64(landlordSpokeHours) * 3600)
-        let until = pending.at.advanced(bySeconds: Self.clockTolerance)
-        func spoke(_ thread: ThreadReference) -> Bool {
-            thread.lastOutboundAt.map { $0 >= from && $0 <= until } ?? false
-        }
-        let spoken = open.filter(spoke)
+        let spoken = open.filter { spoke($0, before: pending.at) }
         guard let newest = spoken.max(by: { ($0.lastOutboundAt ?? from) < ($1.lastOutboundAt ?? from) }) else {
             return nil
         }

@@ -1,6 +1,21 @@
 package import Messaging
 
-/// One lease that a sender's message could go by, and why it counts or not. For `routes lookup`.
+/// A row of `gateway.routes`, with the ids and the address that routing does without.
+package struct RouteRecord: Hashable, Sendable {
+    package var route: Route
+    package var tenantID: UniqueID
+    package var leaseID: UniqueID
+    package var propertyAddress: String?
+
+    package init(route: Route, tenantID: UniqueID, leaseID: UniqueID, propertyAddress: String?) {
+        self.route = route
+        self.tenantID = tenantID
+        self.leaseID = leaseID
+        self.propertyAddress = propertyAddress
+    }
+}
+
+/// One lease that a sender's message could go by, and why it counts or not. For `routes lookup` and `explain`.
 package struct RouteExplanation: Hashable, Sendable {
     package enum Outcome: Hashable, Sendable {
         /// The landlord's one candidate.
@@ -17,12 +32,47 @@ package struct RouteExplanation: Hashable, Sendable {
         case formerHolder
         /// Written down after the sender left the number: meant for the next holder.
         case nextHolder
+
+        /// In words: why it counts or not.
+        package var words: String {
+            switch self {
+            case .candidate: "counts"
+            case .runningPreferred: "in its days of grace, but another lease runs"
+            case .olderLease: "another lease with the same landlord, which is older, counts"
+            case .notBegun: "has not begun"
+            case .over: "is over"
+            case .otherOwner: "belongs to another owner than this endpoint"
+            case .formerHolder: "was meant for a former holder of the number"
+            case .nextHolder: "is meant for the next holder of the number"
+            }
+        }
     }
 
     package var route: Route
     package var outcome: Outcome
     /// The landlord as far as it is known.
     package var landlord: Landlord?
+}
+
+extension [RouteExplanation] {
+    /// Each lease with its row, in the order of the rows.
+    ///
+    /// Of a landlord's leases that begin on one day the first in order speaks, as the commit has it.
+    /// - Parameter records: of all leases explained, in the order of their tenants' and their own ids.
+    package func joined(with records: [RouteRecord]) -> [(record: RouteRecord, explanation: RouteExplanation)] {
+        let explained = Dictionary(map { ($0.route, $0) }, uniquingKeysWith: { first, _ in first })
+        var speaking: Set<UniqueID> = []
+        return records.compactMap { record in
+            guard var explanation = explained[record.route] else { return nil }
+            let chosen = first { $0.outcome == .candidate && $0.route.landlordID == record.route.landlordID }?.route
+            if let chosen, explanation.outcome == .candidate || explanation.outcome == .olderLease {
+                let isEqual = chosen.validFrom == record.route.validFrom
+                let speaks = isEqual && speaking.insert(chosen.landlordID).inserted
+                explanation.outcome = speaks ? .candidate : .olderLease
+            }
+            return (record, explanation)
+        }
+    }
 }
 
 extension RoutingTable {

@@ -14,7 +14,8 @@ struct ZenRentGateway: AsyncParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            Serve.self, Dev.self, Twin.self, Migrate.self, Routes.self, Rules.self, Inbox.self, Replay.self,
+            Serve.self, Dev.self, Twin.self, Migrate.self, Routes.self, Rules.self, Inbox.self, Explain.self,
+            Replay.self,
             Certs.self, Bench.self, VersionCommand.self,
         ])
 

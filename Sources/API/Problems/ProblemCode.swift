@@ -9,9 +9,11 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case invalidLimit = "invalid-limit"
     case invalidCursor = "invalid-cursor"
     case invalidIdempotencyKey = "invalid-idempotency-key"
+    case invalidParameter = "invalid-parameter"
     case unauthorized = "unauthorized"
     case forbidden = "forbidden"
     case notFound = "not-found"
+    case messageNotFound = "message-not-found"
     case unknownRoute = "unknown-route"
     case methodNotAllowed = "method-not-allowed"
     case windowClosed = "window-closed"
@@ -32,11 +34,12 @@ package enum ProblemCode: String, CaseIterable, Sendable {
 
     var status: HTTPResponse.Status {
         switch self {
-        case .malformedRequest, .malformedJSON, .invalidID, .invalidLimit, .invalidCursor, .invalidIdempotencyKey:
+        case .malformedRequest, .malformedJSON, .invalidID, .invalidLimit, .invalidCursor, .invalidIdempotencyKey,
+            .invalidParameter:
             .badRequest
         case .unauthorized: .unauthorized
         case .forbidden: .forbidden
-        case .notFound, .unknownRoute: .notFound
+        case .notFound, .messageNotFound, .unknownRoute: .notFound
         case .methodNotAllowed: .methodNotAllowed
         case .windowClosed, .cannotSend, .conversationBlocked, .recipientOptedOut: .conflict
         case .bodyTooLarge: .contentTooLarge
@@ -59,9 +62,11 @@ package enum ProblemCode: String, CaseIterable, Sendable {
         case .invalidLimit: "The limit is not a number from 1 to 200"
         case .invalidCursor: "The cursor is not one of ours"
         case .invalidIdempotencyKey: "The idempotency key cannot be used"
+        case .invalidParameter: "A query parameter cannot be used"
         case .unauthorized: "The token does not prove who asks"
         case .forbidden: "The token's role may not do this"
         case .notFound: "There is no such conversation"
+        case .messageNotFound: "There is no such message"
         case .unknownRoute: "There is nothing at this path"
         case .methodNotAllowed: "The path does not take this method"
         case .windowClosed: "The 24-hour window is closed"

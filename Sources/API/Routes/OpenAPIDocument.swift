@@ -51,6 +51,34 @@ enum OpenAPIDocument {
                       "schema": {"type": "string"}}},
                   "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Message"}}}},
                 "default": {"$ref": "#/components/responses/Problem"}}}},
+          "/api/admin/explain": {
+            "get": {"operationId": "explain", "summary": "Why a message went where it went, or where one would go",
+              "description": "By the routing table and the rules of this gateway. Of a message's id: what was decided \#
+        when it was recorded, what came of it, and what would be decided now. Of a telephone number or an account id: \#
+        what would become of a message. The audit log notes who asked.",
+              "security": [{"administrator": []}],
+              "parameters": [
+                {"name": "of", "in": "query", "required": true, "schema": {"type": "string", "maxLength": 512},
+                  "description": "A message's id (the provider's or ours), a telephone number or an account id"},
+                {"name": "as", "in": "query", "schema": {"enum": ["message", "phone", "account"]},
+                  "description": "What it is, where its form does not tell"},
+                {"name": "to", "in": "query", "schema": {"type": "string"}, "description": "The endpoint a message \#
+        would come in at, by the provider's id or ours"},
+                {"name": "text", "in": "query", "schema": {"type": "string"}, "description": "What it would say"},
+                {"name": "type", "in": "query", "schema": {"type": "string", "default": "text"},
+                  "description": "Its type in the provider's word"},
+                {"name": "at", "in": "query", "schema": {"type": "string"},
+                  "description": "When it would come: RFC 3339, a day, or so long ago (36h); now, if absent"},
+                {"name": "quote", "in": "query", "schema": {"type": "string"},
+                  "description": "The provider's id of the message it would quote"},
+                {"name": "tap", "in": "query", "schema": {"type": "string"},
+                  "description": "What the option it would tap carries back"},
+                {"name": "unmasked", "in": "query", "schema": {"type": "boolean", "default": false},
+                  "description": "Whether telephone numbers and account ids are told whole"}],
+              "responses": {
+                "200": {"description": "What, why, and with what it was decided", "content": {"application/json": {
+                  "schema": {"$ref": "#/components/schemas/Explanation"}}}},
+                "default": {"$ref": "#/components/responses/Problem"}}}},
           "/api/openapi.json": {
             "get": {"operationId": "describe", "summary": "This document", "security": [],
               "responses": {"200": {"description": "OpenAPI 3.1", "content": {"application/openapi+json": {}}}}}}
@@ -116,6 +144,20 @@ enum OpenAPIDocument {
                 "delivered_at": {"$ref": "#/components/schemas/MomentOrNull"},
                 "read_at": {"$ref": "#/components/schemas/MomentOrNull"},
                 "failed_at": {"$ref": "#/components/schemas/MomentOrNull"}}},
+            "Explanation": {"type": "object", "required": ["summary", "subject", "identities", "table", "rules"],
+              "description": "What is absent is unknown, or does not apply.", "properties": {
+                "summary": {"type": "string"},
+                "subject": {"type": "object", "description": "The message"},
+                "then": {"type": "object", "description": "Of a message that came in: what was decided when it was \#
+        recorded (verdict, rung, reason, generations of table and rules, rules that matched), and what came of it \#
+        (actions, questions, jobs, acts)"},
+                "ours": {"type": "object", "description": "Of a message of ours: why it was sent, and how it fares"},
+                "now": {"type": "object", "description": "What would be decided now: verdict, rung, reason, the ladder \#
+        rung by rung, leases, threads, rules and what they order"},
+                "is_unchanged": {"type": "boolean", "description": "Whether it would go the same way now"},
+                "identities": {"type": "array", "items": {"type": "object"}},
+                "table": {"type": "object", "description": "The routing table that now is decided by"},
+                "rules": {"type": "object", "description": "The rules that now is decided by"}}},
             "Problem": {"type": "object", "required": ["type", "title", "status", "code", "detail"],
               "properties": {
                 "type": {"type": "string", "format": "uri-reference"},
@@ -133,9 +175,11 @@ enum OpenAPIDocument {
           "invalid-limit": {"status": 400, "title": "The limit is not a number from 1 to 200"},
           "invalid-cursor": {"status": 400, "title": "The cursor is not one of ours"},
           "invalid-idempotency-key": {"status": 400, "title": "The idempotency key cannot be used"},
+          "invalid-parameter": {"status": 400, "title": "A query parameter cannot be used"},
           "unauthorized": {"status": 401, "title": "The token does not prove who asks"},
           "forbidden": {"status": 403, "title": "The token's role may not do this"},
           "not-found": {"status": 404, "title": "There is no such conversation"},
+          "message-not-found": {"status": 404, "title": "There is no such message"},
           "unknown-route": {"status": 404, "title": "There is nothing at this path"},
           "method-not-allowed": {"status": 405, "title": "The path does not take this method"},
           "window-closed": {"status": 409, "title": "The 24-hour window is closed"},

@@ -5,9 +5,10 @@ import HummingbirdCore
 package import Logging
 package import Messaging
 import NIOCore
+package import Routing
 import ServiceLifecycle
 
-/// The landlords' API over TLS. On graceful shutdown it takes no more connections, lets requests in flight end, and
+/// The API of landlords and administrators over TLS. On graceful shutdown it takes no more connections, lets requests in flight end, and
 /// returns.
 package struct APIServer: Service {
     private let application: Application<RouterResponder<APIContext>>
@@ -19,8 +20,9 @@ package struct APIServer: Service {
     ///   - signatureTemplate: the platform's, asked for every reply; rules can be reloaded.
     ///   - onListening: called once with the port that was bound.
     package init(
-        configuration: APIConfiguration, store: any ConversationStore, verifier: TokenVerifier,
-        tls: @escaping TLSProvider, signatureTemplate: @escaping @Sendable () -> LandlordSignature,
+        configuration: APIConfiguration, store: any ConversationStore, explainer: any MessageExplainer,
+        verifier: TokenVerifier, tls: @escaping TLSProvider,
+        signatureTemplate: @escaping @Sendable () -> LandlordSignature,
         clock: @escaping @Sendable () -> Timestamp, logger: Logger,
         onListening: @escaping @Sendable (_ port: Int) -> Void = { _ in }
     ) {
@@ -29,7 +31,8 @@ package struct APIServer: Service {
         self.application = Self.application(
             configuration: configuration,
             router: Self.router(
-                store: store, verifier: verifier, signatureTemplate: signatureTemplate, clock: clock,
+                store: store, explainer: explainer, verifier: verifier, signatureTemplate: signatureTemplate,
+                clock: clock,
                 limits: configuration.limits, logger: logger),
             tls: tls, logger: logger, onListening: onListening)
     }
@@ -46,14 +49,15 @@ package struct APIServer: Service {
 
     /// The operations the API has.
     static func router(
-        store: any ConversationStore, verifier: TokenVerifier,
+        store: any ConversationStore, explainer: any MessageExplainer, verifier: TokenVerifier,
         signatureTemplate: @escaping @Sendable () -> LandlordSignature, clock: @escaping @Sendable () -> Timestamp,
         limits: APILimits, logger: Logger
     ) -> APIRouter {
         let conversations = ConversationEndpoints(
             store: store, signatureTemplate: signatureTemplate, clock: clock, bodyBytesMax: limits.bodyBytesMax)
         return APIRouter(
-            groups: [conversations, OpenAPIEndpoint()], verifier: verifier, clock: clock, logger: logger)
+            groups: [conversations, ExplainEndpoint(explainer: explainer), OpenAPIEndpoint()], verifier: verifier,
+            clock: clock, logger: logger)
     }
 
     /// - Parameter tls: `nil` = plain, for tests alone.

@@ -29,22 +29,8 @@ package struct RouteLookup: Encodable, Hashable, Sendable {
     init(_ number: PhoneNumber, _ explanations: [RouteExplanation], _ records: [RouteRecord]) {
         digits = "\(number.digits)"
         key = "\(number.key.value)"
-        let explained = Dictionary(explanations.map { ($0.route, $0) }, uniquingKeysWith: { first, _ in first })
         let candidates = explanations.filter { $0.outcome == .candidate }
-        var speaking: Set<UniqueID> = []
-        leases = records.compactMap { record in
-            explained[record.route].map { explanation in
-                var explanation = explanation
-                // Of a landlord's leases that begin on one day the first in order speaks, as the commit has it.
-                let chosen = candidates.first { $0.route.landlordID == record.route.landlordID }?.route
-                if let chosen, explanation.outcome == .candidate || explanation.outcome == .olderLease {
-                    let isEqual = chosen.validFrom == record.route.validFrom
-                    let speaks = isEqual && speaking.insert(chosen.landlordID).inserted
-                    explanation.outcome = speaks ? .candidate : .olderLease
-                }
-                return Lease(record, explanation)
-            }
-        }
+        leases = explanations.joined(with: records).map { Lease($0.record, $0.explanation) }
         verdict =
             switch candidates.count {
             case 0: "unclaimed"
@@ -63,19 +49,6 @@ extension RouteLookup.Lease {
         lease = "\(record.leaseID)"
         property = record.route.propertyID.map { "\($0)" }
         propertyAddress = record.propertyAddress
-        outcome = Self.words(explanation.outcome)
-    }
-
-    private static func words(_ outcome: RouteExplanation.Outcome) -> String {
-        switch outcome {
-        case .candidate: "counts"
-        case .runningPreferred: "in its days of grace, but another lease runs"
-        case .olderLease: "another lease with the same landlord, which is older, counts"
-        case .notBegun: "has not begun"
-        case .over: "is over"
-        case .otherOwner: "belongs to another owner than this endpoint"
-        case .formerHolder: "was meant for a former holder of the number"
-        case .nextHolder: "is meant for the next holder of the number"
-        }
+        outcome = explanation.outcome.words
     }
 }

@@ -27,12 +27,21 @@ struct ChangedRoutes {
     }
 
     /// As if these had changed: to read about some numbers alone.
-    init(keys: some Sequence<PhoneKey>, landlords: some Sequence<UniqueID> = []) {
+    /// - Parameter scope: the trust domain of the numbers.
+    init(
+        keys: some Sequence<PhoneKey>, scope: String = "", account: AccountIdentity? = nil,
+        landlords: some Sequence<UniqueID> = []
+    ) {
         for key in keys {
             phones.append(int64: Int64(clamping: key.value))
             identityKinds.append(text: IdentityKind.phone.rawValue)
-            identityScopes.append(text: "")
+            identityScopes.append(text: scope)
             identityValues.append(text: String(key.value))
+        }
+        if let account {
+            identityKinds.append(text: account.kind.rawValue)
+            identityScopes.append(text: account.scope)
+            identityValues.append(text: account.value)
         }
         for landlord in landlords { self.landlords.append(id: landlord) }
     }

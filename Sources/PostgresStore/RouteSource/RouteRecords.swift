@@ -2,14 +2,6 @@ package import Messaging
 import PostgresClient
 package import Routing
 
-/// A row of `gateway.routes`, with the ids and the address that routing does without.
-package struct RouteRecord: Hashable, Sendable {
-    package var route: Route
-    package var tenantID: UniqueID
-    package var leaseID: UniqueID
-    package var propertyAddress: String?
-}
-
 /// A row that no message can be routed by, because its telephone number is none.
 package struct RejectedRoute: Hashable, Sendable {
     package var landlordID: UniqueID?
@@ -32,22 +24,45 @@ extension PostgresRouteSource {
     /// All that decides about a number at the platform's own endpoints: a small table, and the rows in it, those of one
     /// beginning in the order in which they speak.
     package func neighbourhood(of key: PhoneKey) async throws -> (table: RoutingTable, records: [RouteRecord]) {
+        try await neighbourhood(of: key, nil, phoneScope: "", landlords: [])
+    }
+
+    /// All that decides about a sender: a small table with every endpoint, and the rows in it.
+    /// - Parameters:
+    ///   - phoneScope: of the endpoint the sender writes to.
+    ///   - others: landlords the table is to know besides.
+    package func neighbourhood(
+        of phone: PhoneKey?, _ account: AccountIdentity?, phoneScope: String, landlords others: Set<UniqueID>
+    ) async throws -> (table: RoutingTable, records: [RouteRecord]) {
         try await withPicture { connection in
             let (cursor, settings) = try await Self.moment(connection)
             var delta = RouteDelta(cursor: cursor, settings: settings)
-            try await ChangedRoutes(keys: [key]).read(connection, into: &delta)
-            let linked = Set(delta.identities.values.joined().compactMap(\.routeKey)).subtracting([key])
-            try await ChangedRoutes(keys: linked).read(connection, into: &delta)
-            let landlords = Set(delta.routes.values.joined().map(\.landlordID))
+            let keys = Set([phone].compactMap { $0 })
+            try await ChangedRoutes(keys: keys, scope: phoneScope, account: account).read(connection, into: &delta)
+            let linked = Set(delta.identities.values.joined().compactMap(\.routeKey)).subtracting(keys)
+            try await ChangedRoutes(keys: linked, scope: phoneScope).read(connection, into: &delta)
+            let landlords = others.union(delta.routes.values.joined().map(\.landlordID))
             try await ChangedRoutes(keys: [], landlords: landlords).read(connection, into: &delta)
-            var keys = PostgresArrayBuilder(.int8)
-            for key in linked.union([key]) { keys.append(int64: Int64(clamping: key.value)) }
-            var records: [RouteRecord] = []
-            let rows = try await connection.query(
-                "\(RouteRows.records) WHERE phone_key = ANY ($1::bigint[]) ORDER BY tenant_id, lease_id", [keys.value])
-            for row in rows { records.append(try RouteRows.record(row)) }
+            delta.endpoints = try await ChangedRoutes.endpoints(connection)
+            let records = try await Self.records(under: linked.union(keys), connection)
             return (RoutingTableBuilder().finish(cursor: cursor).applying(delta), records)
         }
+    }
+
+    /// The rows under some numbers, those of one beginning in the order in which they speak.
+    static func records(
+        under keys: some Sequence<PhoneKey>, _ connection: PostgresConnection
+    ) async throws(PostgresError) -> [RouteRecord] {
+        var array = PostgresArrayBuilder(.int8)
+        for key in keys { array.append(int64: Int64(clamping: key.value)) }
+        return try await connection.query(
+            "\(RouteRows.records) WHERE phone_key = ANY ($1::bigint[]) ORDER BY tenant_id, lease_id", [array.value]
+        ).map { row throws(PostgresError) in try RouteRows.record(row) }
+    }
+
+    /// Everything we receive on and send from.
+    package func endpoints() async throws -> [Endpoint] {
+        try await withPicture { try await ChangedRoutes.endpoints($0) }
     }
 
     /// Rows that no message can be routed by, and how many there are.
