@@ -467,6 +467,7 @@ let package = Package(
                 "GatewayTesting",
                 "Messaging",
                 "Conversations",
+                "Routing",
                 hummingbird,
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "JWTKit", package: "jwt-kit"),

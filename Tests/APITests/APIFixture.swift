@@ -23,6 +23,7 @@ struct APIFixture: Sendable {
     let log = LogLines()
     var limits = APILimits()
     var publishedKeys: PublishedKeys?
+    var explainer = RefusingExplainer()
 
     init(beforeReply: @escaping @Sendable () async -> Void = {}) {
         let message = { (number: UInt64) in Self.message(number, in: Self.adasThread) }
@@ -46,7 +47,8 @@ struct APIFixture: Sendable {
 
     var router: APIRouter {
         APIServer.router(
-            store: store, verifier: verifier, signatureTemplate: { .standard }, clock: { Self.now }, limits: limits,
+            store: store, explainer: explainer, verifier: verifier, signatureTemplate: { .standard },
+            clock: { Self.now }, limits: limits,
             logger: logger)
     }
 

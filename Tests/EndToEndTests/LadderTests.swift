@@ -83,6 +83,50 @@ extension EndToEndTests {
             }
         }
 
+        @Test("An administrator is told why a message waits, and what would become of another")
+        func explained() async throws {
+            try await run { stage, twin, alice, _ in
+                let sent = try await twin.post("send", #"{"from":"447700900003","text":"It rains in"}"#)
+                let id = try #require(sent.first?.addingPercentEncoding(withAllowedCharacters: .alphanumerics))
+                _ = try await eventual("the tenant to be asked") {
+                    try await twin.sent().first { $0.options?.isEmpty == false }
+                }
+                let admin = try await Landlord.administrator(of: stage)
+                let answer = try await admin.call(.GET, "/api/admin/explain?of=\(id)")
+                #expect(answer.status == 200, "\(answer.text)")
+                for fact in [
+                    #""summary":"held: waits, and could be for Alice Archer (4 Cedar Close); Bob Brown"#,
+                    #""rung":"held""#, #""is_unchanged":true"#, #""source":"of the running gateway""#,
+                    #""choices":["4 Cedar Close – Alice Archer","#, #""rules_generation":1"#,
+                ] {
+                    #expect(answer.text.contains(fact), "\(fact) in \(answer.text)")
+                }
+                #expect(!answer.text.contains("rains") && !answer.text.contains("447700900003"))
+                #expect(try await alice.call(.GET, "/api/admin/explain?of=\(id)").status == 403)
+                #expect(try await admin.call(.GET, "/api/admin/explain?of=wamid.none").status == 404)
+
+                let rules = ["GATEWAY_RULES_DIR": Self.shippedRules]
+                let command = try stage.spawn(["explain", "07911 123456", "--text", "stop!"], rules)
+                #expect(try await command.end() == .status(0), "\(command.errors)")
+                let lines = command.output.split(separator: "\n")
+                #expect(lines[1].hasPrefix("withheld: stands in the conversation with Alice Archer"))
+                #expect(lines[2].hasPrefix("rung: only_candidate: "))
+                #expect(command.output.contains("  opt out, by stop\n"))
+                for (arguments, status, words) in [
+                    (["explain", "wamid.none"], 1, "no message with this id"),
+                    (["explain", "0791"], 64, "not a telephone"),
+                    (["explain", "07911123456", "--to", "x"], 64, "--to: there is no such endpoint"),
+                ] {
+                    let refused = try stage.spawn(arguments, rules)
+                    #expect(try await refused.end() == .status(Int32(status)))
+                    #expect(refused.errors.contains(words) && refused.errors.split(separator: "\n").count == 1)
+                }
+                #expect(
+                    try await stage.texts("SELECT entity || ' ' || (actor IS NULL) FROM gateway.audit_log ORDER BY at")
+                        == ["message false", "sender true"])
+            }
+        }
+
         @Test("A word of emergency raises the conversation in the landlord's list, and is noticed")
         func emergency() async throws {
             try await run { stage, twin, alice, _ in

@@ -48,11 +48,21 @@ struct Landlord: Sendable {
     /// - Parameter name: the start of a sample landlord's name.
     init(_ name: String, of stage: Stage) async throws {
         let landlord = SampleWorld.landlords.first { $0.name.hasPrefix(name) }!
+        try await self.init(landlord.id, isAdministrator: false, of: stage)
+    }
+
+    /// Somebody who runs the place, at the same API.
+    static func administrator(of stage: Stage) async throws -> Landlord {
+        try await Landlord(SampleWorld.administratorID, isAdministrator: true, of: stage)
+    }
+
+    private init(_ user: UniqueID, isAdministrator: Bool, of stage: Stage) async throws {
         let reader = try await SettingsReader(
             overrides: [.supabaseJWTSecret: Stage.signingSecret.reveal(), .dataDirectory: stage.directory + "/token"],
             environment: [:])
         self.stage = stage
-        token = try await Development.token(of: landlord.id, hours: 1, reader: reader)
+        token = try await Development.token(
+            of: user, isAdministrator: isAdministrator, hours: 1, reader: reader)
         client = try WebClient(trusting: stage.directory + "/certs/ca.pem")
     }
 

@@ -39,7 +39,7 @@ package struct ExplainAdministration: Sendable {
 
     /// Why, as JSON and as text.
     package struct Answer: Encodable, Sendable {
-        fileprivate let explanation: Explanation
+        let explanation: Explanation
 
         package var text: String { explanation.text }
 
