@@ -169,7 +169,7 @@ import Testing
         #expect(decision.verdict == "withheld" && decision.withheld == "by_rule")
         #expect(decision.rules == [.init(name: "stop", place: "a.yaml:3")])
         #expect(decision.orders == [.init(rule: "stop", action: "opt out")])
-        #expect(decision.ladder.last?.reason == "stop matches, and leave it where it goes")
+        #expect(decision.ladder.last?.reason == "stop matches, and leaves it where it goes")
     }
 
     @Test("a rule that says where a message goes is the rung that decides")

@@ -1,3 +1,4 @@
+import Intake
 import PostgresClient
 import PostgresStore
 import Routing
@@ -86,6 +87,9 @@ package struct ExplainAdministration: Sendable {
     private func explained(_ error: any Error) -> any Error {
         switch error {
         case let error as PostgresError: DatabaseSession.explained(error, address)
+        case RecorderError.unavailable(let reason), RecorderError.dataRejected(_, let reason):
+            AdministrationError(
+                "the database could not be asked (\(reason))", cure: "see the server's log, and try again")
         case ExplanationError.unknownMessage:
             AdministrationError(
                 "no message with this id is recorded",

@@ -88,7 +88,8 @@ extension Explanation.Decision {
             reason =
                 ruling.decision.rung == nil ? "a rule holds it: \(names)" : "a rule gives it to this landlord: \(names)"
         } else {
-            reason = "\(names) \(ruling.matched.count == 1 ? "matches" : "match"), and leave it where it goes"
+            let isOne = ruling.matched.count == 1
+            reason = "\(names) \(isOne ? "matches, and leaves" : "match, and leave") it where it goes"
         }
         return LadderStep(rung: Rung.rule.rawValue, decided: decided, reason: reason)
     }
