@@ -53,7 +53,7 @@ import Testing
             let now = try #require(answer.explanation.now)
             #expect(now.verdict == "routed" && now.rung == "only_candidate" && now.state == "known")
             #expect(now.place?.landlordName == "Alice Archer" && now.place?.propertyAddress == "1 Acacia Avenue")
-            #expect(now.rules == [.init(name: "stop", place: "stop.yaml:3")])
+            #expect(now.rules.map(\.name) == ["stop"] && now.rules.map(\.place) == ["stop.yaml:3"])
             #expect(now.orders.map(\.action) == ["opt out"])
             #expect(answer.explanation.table.source == "as the database has it now")
             #expect(answer.explanation.rules.source.hasPrefix("of the directory /"))
@@ -127,9 +127,8 @@ import Testing
                 try await administration.explain(Self.question("447911123456"))
             }
             #expect(error?.description.contains("name one of: cloud PN1, cloud PN2") == true)
-            #expect(
-                try await administration.explain(Self.question("447911123456") { $0.endpoint = "PN2" })
-                    .explanation.subject.endpoint == "cloud PN2")
+            let named = try await administration.explain(Self.question("447911123456") { $0.endpoint = "PN2" })
+            #expect(named.explanation.subject.endpoint == "cloud PN2")
         }
     }
 
@@ -167,7 +166,8 @@ import Testing
         let session = RecorderSession(database.plain)
         let source = PostgresRouteSource(database.plain)
         var builder = RoutingTableBuilder()
-        let table = builder.finish(cursor: try await source.loadAll { builder.add($0) })
+        let cursor = try await source.loadAll { builder.add($0) }
+        let table = builder.finish(cursor: cursor)
         func explainer(_ table: RoutingTable?) -> Explainer {
             Explainer(
                 store: PostgresExplanations(session), lookup: PostgresConversationLookup(session),

@@ -111,9 +111,11 @@ package enum ExplanationSubject: Hashable, Sendable {
         }
     }
 
-    /// Digits and what people put between them are a number; `US.13491208655302741918` and `US.ENT.…` are account ids;
+    /// Our ids are messages'; digits and what people put between them are a number; `US.13491208655302741918` and `US.ENT.…` are account ids;
     /// everything else is a message's id.
     private static func kind(of text: String) -> Kind {
+        // One may have no letters.
+        if UniqueID(text) != nil { return .message }
         let between: Set<Unicode.Scalar> = ["+", " ", "-", "(", ")", ".", "/"]
         let isNumber = text.unicodeScalars.allSatisfy { between.contains($0) || ("0"..."9").contains($0) }
         if isNumber { return .phone }
