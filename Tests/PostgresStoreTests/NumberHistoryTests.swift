@@ -78,7 +78,7 @@ import Testing
 
     /// Nobody told of the move: the message from the new number does. What a landlord wrote under the old number since then
     /// is about its next holder, also for the very message that tells.
-    @Test(arguments: [(secondsBefore: 1, isTheirs: true), (0, true), (-2, false), (-3600, false)])
+    @Test(arguments: [(1, true), (0, true), (-2, false), (-3600, false)])
     func aMessageFromANewNumberSaysThatTheOldOneWasLeft(secondsBefore: Int, isTheirs: Bool) async throws {
         let world = try await RecorderWorld()
         try await world.record([world.message("w1", from: Self.a, account: "GB.1", RecorderWorld.toTess)])
