@@ -22,7 +22,8 @@ import Testing
             total += result.tally
             if !result.tally.violations.isEmpty, failed == nil { failed = result }
             for violation in result.tally.violations.prefix(20) {
-                Issue.record("seed \(result.story.seed): \(violation)")
+                let lines = ["seed \(result.story.seed): \(violation)"] + violation.known
+                Issue.record("\(lines.joined(separator: "\n  "))")
             }
             show(WorldReport(result.tally, total, seconds: (ContinuousClock.now - began).seconds).progress)
         }

@@ -90,14 +90,36 @@ struct Ladder {
     /// What the answer hangs on, for whoever looks into a violation.
     func explanation(_ question: Question, knowing knowledge: Knowledge) -> [String] {
         guard let person = sender(question, asOf: knowledge.identities) else { return ["nobody knows the sender"] }
-        let held = people.holdings(of: person, asOf: knowledge.identities).map { holding in
+        let holdings = people.holdings(of: person, asOf: knowledge.identities)
+        let held = holdings.map { holding in
             let until = holding.until.flatMap { $0 <= knowledge.identities ? holding.parting : nil }
             return "person \(person) has \(holding.identity.value) of realm \(holding.identity.realm)"
-                + (until.map { " no more: \($0)" } ?? "")
+                + (until.map { " no more: \($0) \(Self.span(holding.leftBetween))" } ?? "")
         }
         let leases = candidates(question, knowledge, isGenerous: false).map { "may go by \($0)" }
         let threads = threads(question, knowledge).map { "has a thread with \($0.key)" }
-        return held + leases + threads
+        let numbers = holdings.map(\.identity.value) + (question.number.map { [.number($0)] } ?? [])
+        return held + leases + threads + history(of: Set(numbers), question, knowledge)
+    }
+
+    /// Who left these numbers, and what is filed under them.
+    private func history(
+        of values: Set<PeopleHistory.Value>, _ question: Question, _ knowledge: Knowledge
+    ) -> [String] {
+        values.flatMap { value -> [String] in
+            guard case .number(let number) = value else { return [] }
+            let identity = PeopleHistory.Identity(realm: question.place.realm, value: value)
+            return people.departures(from: identity, asOf: knowledge.identities).map {
+                "person \($0.person) left \(number) \(Self.span($0.between))"
+            }
+                + leases.leases(under: number, asOf: knowledge.leases).map {
+                    "under \(number) since \($0.learnt - Generator.start)s: \($0.row)"
+                }
+        }
+    }
+
+    private static func span(_ between: ClosedRange<Moment>?) -> String {
+        between.map { "from \($0.lowerBound - Generator.start)s to \($0.upperBound - Generator.start)s" } ?? ""
     }
 
     // MARK: Who

@@ -50,6 +50,7 @@ struct Oracle {
         var landlord: RowID
     }
     private var known: Set<Place> = [.main, .second, .owned]
+    private var parkedStatuses: Set<String> = []
     private(set) var statuses = StatusHistory()
     /// What each webhook holds, in the order of the journal.
     private(set) var updateCounts: [Int] = []
@@ -118,6 +119,9 @@ struct Oracle {
         switch update {
         case .other: tally.ignored += 1
         case .status(let reply, let word, let moment):
+            // Of what waits for its endpoint one is kept, of statuses too.
+            let isKept = known.contains(post.place) || parkedStatuses.insert("\(update)").inserted
+            guard isKept else { return tally.parkedAgain += 1 }
             tally.statuses += 1
             statuses.told(reply, word, at: moment)
         case .notice(let notice):
