@@ -16,12 +16,14 @@ import Testing
 
     /// Tess writes, moves, writes from the new number; somebody else writes from the old one; her account id is made
     /// anew, and she writes under the new id alone.
-    private func entry(_ world: RecorderWorld) -> DecodedEntry {
+    /// - Parameter refused: a message with a text that the database does not take.
+    private func entry(_ world: RecorderWorld, refused: String? = nil) -> DecodedEntry {
         let at = RecorderWorld.present
         func message(_ id: String, _ phone: UInt64?, _ account: String?, _ changes: [IdentityChange] = [])
             -> InboundEvent
         {
-            var message = world.message(id, from: phone, account: account, .unclaimed, at: at).message
+            let body = id == refused ? "a\u{0}b" : "hello"
+            var message = world.message(id, from: phone, account: account, .unclaimed, body: body, at: at).message
             message.identityChanges = changes
             return .message(message)
         }
@@ -86,6 +88,27 @@ import Testing
         #expect(try await world.count("people") == 2)
         #expect(try await world.count("whatsapp_messages") == 6)
         #expect(try await world.thread(of: "a3") == world.thread(of: "a1"))
+    }
+
+    @Test(arguments: [("a2", 2), ("b1", 4)])
+    func whatIsRefusedAmongTheStepsIsParkedAlone(id: String, index: Int) async throws {
+        let world = try await RecorderWorld()
+        let port = BreakingPort(world, RecorderSession(world.configuration), breaksAt: nil)
+        let journal = IntakeJournal(id: RecorderWorld.journal, turnstile: IntakeTurnstile())
+        let intake = makeIntake(world, journal, owner: 1, try await world.loadTable(), port, ManualClock())
+        try await intake.reconcile(isForeign: false)
+        try await intake.settled([entry(world, refused: id)][...]).get()
+        #expect(
+            try await world.value("SELECT string_agg(idx || ' ' || reason, ',') FROM gateway.parked_updates")
+                == "\(index) rejected_by_database")
+        #expect(try await world.count("whatsapp_messages") == 5)
+        let thread = try await world.thread(of: "a1")
+        for other in ["n1", "a2", "n2", "a3"] where other != id {
+            #expect(try await world.thread(of: other) == thread, "\(other)")
+        }
+        #expect(try await world.verdicts().parked == 1)
+        #expect(try await world.count("webhook_log") == 1)
+        #expect(try await world.confusion() == nil)
     }
 
     /// The connection is cut, or the process ends, before each call in turn; then it goes on.
