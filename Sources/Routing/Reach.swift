@@ -30,17 +30,25 @@ extension IdentityIndex {
         }
         var links = accountLinks
         links.append(contentsOf: facts?.links ?? [])
-        if let phone {
+        // A number shown with the account id of somebody who left it is theirs as it was then: the message comes late.
+        let leavers = links.filter { $0.key == phone && hasLeft($0, facts) }
+        if let phone, leavers.isEmpty {
             let others = facts?.departures.filter { departure in !links.contains { $0.person == departure.person } }
             body(Reach(key: phone, learntFrom: others?.map(\.at).max()))
         }
         var seen: [Reach] = []
-        for link in links where link.key != phone {
+        for link in links where link.key != phone || leavers.contains(link) {
             let reach = reach(link, phoneScope: phoneScope)
             guard !seen.contains(reach) else { continue }
             seen.append(reach)
             body(reach)
         }
+    }
+
+    /// Whether somebody left a number and does not have it again.
+    private func hasLeft(_ link: Link, _ facts: PhoneFacts?) -> Bool {
+        guard let facts, !facts.links.contains(where: { $0.person == link.person }) else { return false }
+        return facts.departures.contains { $0.person == link.person }
     }
 
     private func reach(_ link: Link, phoneScope: String) -> Reach {

@@ -21,9 +21,13 @@ struct Ladder {
     struct Question {
         var number: Number?
         var account: String?
+        /// When they were shown; `nil`: at no one moment.
+        var sentAt: Moment?
         var place: Place
         /// The conversation of the message it quotes.
         var quoted: UniqueID?
+        /// Since when it can be quoted.
+        var quotedSince = 0
         var today: Day
         /// Threads that are blocked: a quote alone finds them.
         var blocked: Set<UniqueID>
@@ -56,7 +60,9 @@ struct Ladder {
 
     func answer(_ question: Question, knowing knowledge: Knowledge) -> Answer {
         let threads = threads(question, knowledge)
-        if let quoted = question.quoted, let thread = threads.first(where: { $0.conversation == quoted }) {
+        if let quoted = question.quoted, question.quotedSince <= knowledge.threads,
+            let thread = threads.first(where: { $0.conversation == quoted })
+        {
             return .thread(landlord: thread.key.landlord, tenant: thread.key.tenant)
         }
         let candidates = candidates(question, knowledge, isGenerous: false)
@@ -199,13 +205,19 @@ struct Ladder {
     ) -> Bool {
         let identity = PeopleHistory.Identity(realm: question.place.realm, value: .number(number))
         let departures = people.departures(from: identity, asOf: tick)
-        let hasIt = shown || people.holder(identity, asOf: tick) == person
+        // A number shown with the id of somebody who left it is theirs as it was then: the message comes late.
+        let holdsIt = people.holder(identity, asOf: tick) == person
+        let hasIt = holdsIt || shown && !departures.contains { $0.person == person }
         let leftAt = hasIt ? nil : departures.filter { $0.person == person }.map(\.between.upperBound).max()
         let before = departures.filter { departure in
             departure.person != person && leftAt.map { departure.between.upperBound <= $0 } ?? true
         }.map(\.between)
         if let came = before.map({ isGenerous ? $0.lowerBound : $0.upperBound }).max(), learnt < came { return false }
         if let leftAt, learnt >= leftAt { return false }
+        // Who shows one number had left every other by then, but for one they were first seen with later.
+        if question.number != nil, !shown, let sentAt = question.sentAt, learnt > sentAt {
+            return people.firstSeen(identity, asOf: tick).map { learnt < $0 } ?? false
+        }
         return true
     }
 }

@@ -117,9 +117,12 @@ struct LeaseHistory {
         }
     }
 
-    /// Every lease ever filed under a number, gone ones too.
-    func everFiled(under number: Number) -> [Row] {
-        (filed[number] ?? []).sorted().flatMap { versions[$0]?.compactMap(\.row) ?? [] }.filter { $0.number == number }
+    /// Every lease ever filed under a number, gone ones too, and when each was written so.
+    func everFiled(under number: Number) -> [(row: Row, learnt: Moment)] {
+        (filed[number] ?? []).sorted().flatMap { id in
+            (versions[id] ?? []).compactMap { version in version.row.map { ($0, version.learnt) } }
+        }
+        .filter { $0.row.number == number }
     }
 }
 

@@ -31,6 +31,7 @@ struct Oracle {
     /// When the batches since the last delivery began, and each of their webhooks.
     private var batches: [Int] = []
     private var outcomes: [MessageName: Outcome] = [:]
+    private var recordedAt: [MessageName: Int] = [:]
     private var notices: Set<MessageName> = []
     private var waiting: [MessageName: (sent: Sent, place: Place)] = [:]
     /// Messages nobody had.
@@ -43,12 +44,10 @@ struct Oracle {
     private var places: [MessageName: Place] = [:]
     private var replies: [RowID: (conversation: UniqueID, place: Place, isKnown: Bool)] = [:]
     private var blocked: Set<UniqueID> = []
-    /// Whose messages went to whom, for a reason that excuses it.
-    private var excused: Set<Pair> = []
-    private struct Pair: Hashable {
-        var human: Int
-        var landlord: RowID
-    }
+    /// Threads that a message of somebody went to for a reason that excuses it.
+    private var excused: [Int: Set<UniqueID>] = [:]
+    /// Who truly wrote as a person, and since when.
+    private var voices: [PeopleHistory.Person: [Int: Int]] = [:]
     private var known: Set<Place> = [.main, .second, .owned]
     private var parkedStatuses: Set<String> = []
     private(set) var statuses = StatusHistory()
@@ -162,6 +161,12 @@ struct Oracle {
                 people.see(number, new, realm: place.realm, at: notice.at, tick: tick)
             }
         }
+        // What comes after the change is decided when it is done.
+        batches.append(tick)
+        tick += 1
+        if let person = ladder.sender(question, asOf: tick) {
+            voices[person, default: [:]][notice.human, default: tick] += 0
+        }
         tally.notices += 1
         guard let outcome else {
             tally.violations.append(.init(message: notice.name, what: "is not recorded"))
@@ -174,9 +179,7 @@ struct Oracle {
             tally.wrong(notice.name, "a notice went to \(landlord), who has no claim on its sender")
         }
         if let person = ladder.sender(question, asOf: tick) {
-            people.wrote(
-                notice.human, in: conversation, .init(landlord: landlord, tenant: outcome.tenant), of: person,
-                tick: tick)
+            people.wrote(in: conversation, .init(landlord: landlord, tenant: outcome.tenant), of: person, tick: tick)
         }
     }
 
@@ -211,8 +214,8 @@ struct Oracle {
             }
             check(waiting.sent, question, outcome, landlord)
             people.wrote(
-                waiting.sent.human, in: conversation, .init(landlord: landlord, tenant: outcome.tenant),
-                of: people.root(waiting.person), tick: tick)
+                in: conversation, .init(landlord: landlord, tenant: outcome.tenant), of: people.root(waiting.person),
+                tick: tick)
         }
     }
 
@@ -263,11 +266,16 @@ struct Oracle {
         tally.messages += 1
         tally.count(outcome)
         outcomes[sent.name] = outcome
+        recordedAt[sent.name] = tick
         places[sent.name] = place
         people.see(sent.number, sent.account, realm: place.realm, at: sent.at, tick: tick)
         let question = Ladder.Question(
-            number: sent.number, account: sent.account, place: place, quoted: conversation(of: sent.quotes, in: place),
-            today: at.day, blocked: blocked)
+            number: sent.number, account: sent.account, sentAt: sent.at, place: place,
+            quoted: conversation(of: sent.quotes, in: place), quotedSince: quotedSince(sent.quotes), today: at.day,
+            blocked: blocked)
+        if let person = ladder.sender(question, asOf: tick) {
+            voices[person, default: [:]][sent.human, default: tick] += 0
+        }
         compare(sent, question, outcome)
         if let landlord = outcome.landlord { check(sent, question, outcome, landlord) }
         if outcome.status == "unknown_sender", let person = ladder.sender(question, asOf: tick) {
@@ -276,8 +284,7 @@ struct Oracle {
         guard let landlord = outcome.landlord, let conversation = outcome.conversation,
             let person = ladder.sender(question, asOf: tick)
         else { return }
-        people.wrote(
-            sent.human, in: conversation, .init(landlord: landlord, tenant: outcome.tenant), of: person, tick: tick)
+        people.wrote(in: conversation, .init(landlord: landlord, tenant: outcome.tenant), of: person, tick: tick)
     }
 
     /// The thread of what a message quotes. The provider's ids belong to the number they were seen on.
@@ -289,6 +296,11 @@ struct Oracle {
             case nil: (UniqueID?, Place?)?.none
             }
         return quoted?.1 == place ? quoted?.0 : nil
+    }
+
+    /// A message can be quoted once it is recorded.
+    private func quotedSince(_ quote: Quote?) -> Int {
+        if case .message(let name) = quote { recordedAt[name] ?? 0 } else { 0 }
     }
 
     /// The ideal, or what the ideal would have been a moment ago.
@@ -332,13 +344,6 @@ struct Oracle {
         return all
     }
 
-    /// A message of a number's next holder came before the notice that it was left: until then they were one person, and
-    /// the thread stays with who left.
-    private func sharesThread(_ outcome: Outcome, _ landlord: RowID) -> Bool {
-        let humans = outcome.conversation.flatMap { people.thread($0)?.humans } ?? []
-        return humans.contains { truth.rents($0, from: landlord) }
-    }
-
     /// Whether a thread is blocked, or one that flowed into it was.
     private func isBlocked(_ conversation: UniqueID) -> Bool {
         if blocked.contains(conversation) { return true }
@@ -346,6 +351,24 @@ struct Oracle {
         return people.threads(of: people.root(thread.person)).contains {
             $0.key == thread.key && blocked.contains($0.conversation)
         }
+    }
+
+    /// Why a message went to a landlord whom its human never rented from, if nobody could know better.
+    private func excuse(
+        _ sent: Sent, _ question: Ladder.Question, _ outcome: Outcome, _ landlord: RowID
+    ) -> Divergence? {
+        let person = ladder.sender(question, asOf: tick)
+        var voices = [sent.human: tick]
+        for other in person.map({ people.everybody($0) }) ?? [] {
+            voices.merge(self.voices[other] ?? [:], uniquingKeysWith: min)
+        }
+        let sender = Truth.Sender(sent: sent, person: person, realm: question.place.realm, voices: voices)
+        if let reason = truth.excuse(sender, landlord, leases, people) { return reason }
+        guard let conversation = outcome.conversation else { return nil }
+        let isExcused = truth.takenForOne(sender, people).contains { human in
+            excused[human]?.contains { people.flowTogether($0, conversation) } ?? false
+        }
+        return isExcused ? .inTheThreadOfSuch : nil
     }
 
     /// What no lag excuses.
@@ -357,16 +380,9 @@ struct Oracle {
             tally.wrong(sent.name, "went \(outcome), who has no claim on its sender by what was known", known: known)
         }
         if !truth.rents(sent.human, from: landlord) {
-            let pair = Pair(human: sent.human, landlord: landlord)
-            let person = ladder.sender(question, asOf: tick)
-            if let reason = truth.excuse(sent, of: person, landlord, leases, people, place: question.place) {
+            if let reason = excuse(sent, question, outcome, landlord) {
                 tally.diverged(reason)
-                excused.insert(pair)
-            } else if excused.contains(pair) {
-                tally.diverged(.inTheThreadOfSuch)
-            } else if sharesThread(outcome, landlord) {
-                tally.diverged(.noticeAfterTheNextHolder)
-                excused.insert(pair)
+                if let conversation = outcome.conversation { excused[sent.human, default: []].insert(conversation) }
             } else {
                 tally.wrong(
                     sent.name, "went \(outcome), from whom human \(sent.human) never rented",

@@ -17,6 +17,10 @@ struct PeopleHistory {
     struct Identity: Hashable {
         var realm: Int
         var value: Value
+
+        func isLike(_ other: Identity) -> Bool {
+            realm == other.realm && value.isNumber == other.value.isNumber
+        }
     }
 
     enum Parting: Hashable {
@@ -38,6 +42,10 @@ struct PeopleHistory {
         var parting: Parting?
         /// Between these moments the person left it: one, where the provider told; a span, where it only showed.
         var leftBetween: ClosedRange<Moment>?
+        /// The provider said so.
+        var isTold = false
+        /// The provider's word on it came later.
+        var correction: (tick: Int, leftAt: Moment)?
     }
 
     private(set) var holdings: [Holding] = []
@@ -55,8 +63,6 @@ struct PeopleHistory {
         var person: Person
         var since: Int
         var conversation: UniqueID
-        /// Who wrote the messages in it, truly.
-        var humans: Set<Int> = []
 
         struct Key: Hashable {
             var landlord: RowID
@@ -85,12 +91,22 @@ struct PeopleHistory {
         (byIdentity[identity] ?? []).last { holdings[$0].since <= tick && holdings[$0].until.map { $0 > tick } ?? true }
     }
 
+    /// When whoever has an identity was first seen with it.
+    func firstSeen(_ identity: Identity, asOf tick: Int) -> Moment? {
+        live(identity, asOf: tick).map { holdings[$0].firstSeen }
+    }
+
     /// Everything a person has or had at a tick, also as those they were before.
     func holdings(of person: Person, asOf tick: Int) -> [Holding] {
-        var all: [Holding] = []
+        everybody(person, asOf: tick).flatMap { byPerson[$0] ?? [] }.map { holdings[$0] }.filter { $0.since <= tick }
+    }
+
+    /// A person, and those they were before.
+    func everybody(_ person: Person, asOf tick: Int = .max) -> [Person] {
+        var all: [Person] = []
         var open = [person]
         while let next = open.popLast() {
-            all += (byPerson[next] ?? []).map { holdings[$0] }.filter { $0.since <= tick }
+            all.append(next)
             open += (absorbed[next] ?? []).filter { mergedInto[$0].map { $0.tick <= tick } ?? false }
         }
         return all
@@ -108,37 +124,57 @@ struct PeopleHistory {
         return found
     }
 
+    /// Somebody left a number; known since a tick, whether or not the provider told.
+    struct Departure {
+        var person: Person
+        var between: ClosedRange<Moment>
+        var isTold: Bool
+        var tick: Int
+    }
+
     /// Who left a number, known at a tick.
-    func departures(from identity: Identity, asOf tick: Int) -> [(person: Person, between: ClosedRange<Moment>)] {
+    func departures(from identity: Identity, asOf tick: Int) -> [Departure] {
         (byIdentity[identity] ?? []).compactMap { index in
             let holding = holdings[index]
             guard let until = holding.until, until <= tick, holding.parting == .changed, let left = holding.leftBetween
             else { return nil }
-            return (root(holding.person, asOf: tick), left)
+            let person = root(holding.person, asOf: tick)
+            if let correction = holding.correction, correction.tick <= tick {
+                return Departure(
+                    person: person, between: correction.leftAt...correction.leftAt, isTold: true, tick: correction.tick)
+            }
+            return Departure(person: person, between: left, isTold: holding.isTold, tick: until)
         }
     }
 
     /// The threads a person has at a tick, also as those they were before.
     func threads(of person: Person, asOf tick: Int = .max) -> [Thread] {
-        var all: [Thread] = []
-        var open = [person]
-        while let next = open.popLast() {
-            all += (threadsOf[next] ?? []).map { threads[$0] }.filter { $0.since <= tick }
-            open += (absorbed[next] ?? []).filter { mergedInto[$0].map { $0.tick <= tick } ?? false }
-        }
-        return all
+        everybody(person, asOf: tick).flatMap { threadsOf[$0] ?? [] }.map { threads[$0] }.filter { $0.since <= tick }
     }
 
     func thread(_ conversation: UniqueID) -> Thread? { threadAt[conversation].map { threads[$0] } }
+
+    /// Whether two conversations are one: threads of one key flow together when their people do.
+    func flowTogether(_ a: UniqueID, _ b: UniqueID) -> Bool {
+        guard a != b else { return true }
+        guard let a = thread(a), let b = thread(b) else { return false }
+        return a.key == b.key && root(a.person) == root(b.person)
+    }
 
     // MARK: Seeing
 
     /// Identities in one message.
     mutating func see(_ number: Number?, _ account: String?, realm: Int, at: Moment, tick: Int) {
-        let phone = number.map { Identity(realm: realm, value: .number($0)) }
+        var phone = number.map { Identity(realm: realm, value: .number($0)) }
         let id = account.map { Identity(realm: realm, value: .account($0)) }
         var byPhone = phone.flatMap { holder($0) }
         var byID = id.flatMap { holder($0) }
+        if let shown = phone, let id, hasParted(shown, byPhone, from: id, byID, since: at) {
+            // Late news contradicts nothing newer: it is the account's, or of a number whose holder had that id, theirs.
+            if byID == nil, let byPhone, hasLeft(id, byPhone) { return }
+            if let byID { notePast(shown, of: byID, at: at, tick: tick) }
+            (phone, byPhone) = (nil, nil)
+        }
         if let holder = byPhone, let id, holder != byID, let other = liveAccount(of: holder, realm: realm),
             other != id, let phone
         {
@@ -158,12 +194,38 @@ struct PeopleHistory {
         }
         let person = byID ?? byPhone ?? makePerson()
         for identity in [phone, id].compactMap({ $0 }) where holder(identity) == nil {
-            for other in live(of: person, like: identity) {
-                part(other, .changed, tick: tick, between: lastSeen(other)...max(at, lastSeen(other)))
-            }
+            for other in live(of: person, like: identity) { leave(other, tick: tick, by: at) }
             hold(identity, person, tick: tick, at: at)
         }
         for identity in [phone, id].compactMap({ $0 }) { seen[identity] = max(seen[identity] ?? at, at) }
+    }
+
+    /// Whether a number and an id that were shown together at a moment are known to have parted since.
+    private func hasParted(
+        _ phone: Identity, _ byPhone: Person?, from id: Identity, _ byID: Person?, since at: Moment
+    ) -> Bool {
+        let ofID = byID.map { holdings(of: $0, asOf: .max) } ?? []
+        let hasMoved = ofID.contains { holding in
+            if holding.identity == phone { return holding.parting == .changed && departure(holding) >= at }
+            return holding.until == nil && holding.identity.isLike(phone) && holding.firstSeen > at
+        }
+        let ofPhone = byPhone.map { holdings(of: $0, asOf: .max) } ?? []
+        return hasMoved
+            || ofPhone.contains {
+                $0.until == nil && $0.identity != id && $0.identity.isLike(id) && $0.firstSeen > at
+            }
+    }
+
+    private func departure(_ holding: Holding) -> Moment {
+        holding.correction?.leftAt ?? holding.leftBetween?.upperBound ?? .min
+    }
+
+    /// A number was somebody's at a moment, and until they were seen with another one.
+    private mutating func notePast(_ phone: Identity, of person: Person, at: Moment, tick: Int) {
+        guard !hasLeft(phone, person) else { return }
+        let since = holdings(of: person, asOf: .max).filter { $0.until == nil && $0.identity.isLike(phone) }
+        let left = since.map(\.firstSeen).filter { $0 > at }.min() ?? at
+        hold(phone, person, tick: tick, at: at, leftAt: left, isTold: false)
     }
 
     /// When an identity was last shown.
@@ -179,8 +241,7 @@ struct PeopleHistory {
 
     private func live(of person: Person, like identity: Identity) -> [Identity] {
         holdings(of: person, asOf: .max).filter {
-            $0.until == nil && $0.identity.realm == identity.realm && $0.identity != identity
-                && $0.identity.value.isNumber == identity.value.isNumber
+            $0.until == nil && $0.identity != identity && $0.identity.isLike(identity)
         }.map(\.identity)
     }
 
@@ -194,15 +255,13 @@ struct PeopleHistory {
         let old = Identity(realm: realm, value: old)
         let new = Identity(realm: realm, value: new)
         let found = holder(new)
-        if let found,
-            holdings(of: found, asOf: .max).contains(where: {
-                $0.identity == old && $0.parting == .changed
-            })
-        {
-            return
-        }
+        if let found, hasLeft(old, found) { return correct(old, of: found, leftAt: at, tick: tick) }
         // Somebody first seen under the old value after the event is its next holder.
         let holding = live(old).flatMap { holdings[$0].firstSeen <= at ? $0 : nil }
+        // Told after they had moved on.
+        if holding == nil, let person = whoLeft(old, andHad: new) {
+            return correct(old, of: person, leftAt: at, tick: tick)
+        }
         // Notices come in any order: whoever left the new one since, and was not seen under it before, is the mover.
         let further = (byIdentity[new] ?? [])
             .filter { holdings[$0].parting == .changed && holdings[$0].firstSeen >= at && !cameByNotice($0, but: old) }
@@ -212,7 +271,7 @@ struct PeopleHistory {
         if let further, let holding, root(holdings[holding].person) == further { return }
         let mover = holding.map { root(holdings[$0].person) } ?? further ?? found ?? makePerson()
         if holding != nil {
-            part(old, .changed, tick: tick, between: at...at)
+            part(old, .changed, tick: tick, between: at...at, isTold: true)
         } else {
             hold(old, mover, tick: tick, at: at, leftAt: at)
         }
@@ -228,6 +287,33 @@ struct PeopleHistory {
             part(new, .repointed, tick: tick, between: nil)
             hold(new, mover, tick: tick, at: at)
         }
+    }
+
+    private func hasLeft(_ identity: Identity, _ person: Person) -> Bool {
+        holdings(of: person, asOf: .max).contains { $0.identity == identity && $0.parting == .changed }
+    }
+
+    private func whoLeft(_ old: Identity, andHad new: Identity) -> Person? {
+        (byIdentity[old] ?? []).filter { holdings[$0].parting == .changed }.map { root(holdings[$0].person) }
+            .first { person in holdings(of: person, asOf: .max).contains { $0.identity == new } }
+    }
+
+    /// When somebody left is the provider's to say, where it had only shown.
+    private mutating func correct(_ identity: Identity, of person: Person, leftAt: Moment, tick: Int) {
+        for index in byIdentity[identity] ?? [] where root(holdings[index].person) == person {
+            guard holdings[index].parting == .changed, holdings[index].firstSeen <= leftAt,
+                holdings[index].correction.map({ leftAt < $0.leftAt }) ?? true,
+                let between = holdings[index].leftBetween, leftAt < between.upperBound
+            else { continue }
+            holdings[index].correction = (tick, leftAt)
+        }
+    }
+
+    /// A person shows another number or id from a moment on, and has one at a time.
+    private mutating func leave(_ identity: Identity, tick: Int, by at: Moment) {
+        guard let index = live(identity) else { return }
+        let left = max(at, holdings[index].firstSeen)
+        part(identity, .changed, tick: tick, between: min(lastSeen(identity), left)...left)
     }
 
     /// Whether a holding began as its person left another identity, as a notice told.
@@ -254,15 +340,12 @@ struct PeopleHistory {
 
     // MARK: Writing down
 
-    /// A message of a human was put into a conversation.
-    mutating func wrote(_ human: Int, in conversation: UniqueID, _ key: Thread.Key, of person: Person, tick: Int) {
-        let index = threadAt[conversation] ?? threads.count
-        if index == threads.count {
-            threads.append(Thread(key: key, person: person, since: tick, conversation: conversation))
-            threadsOf[person, default: []].append(index)
-            threadAt[conversation] = index
-        }
-        threads[index].humans.insert(human)
+    /// A message of a person was put into a conversation.
+    mutating func wrote(in conversation: UniqueID, _ key: Thread.Key, of person: Person, tick: Int) {
+        guard threadAt[conversation] == nil else { return }
+        threadAt[conversation] = threads.count
+        threadsOf[person, default: []].append(threads.count)
+        threads.append(Thread(key: key, person: person, since: tick, conversation: conversation))
     }
 
     private mutating func makePerson() -> Person {
@@ -271,26 +354,41 @@ struct PeopleHistory {
     }
 
     private mutating func hold(
-        _ identity: Identity, _ person: Person, tick: Int, at: Moment, leftAt: Moment? = nil
+        _ identity: Identity, _ person: Person, tick: Int, at: Moment, leftAt: Moment? = nil, isTold: Bool = true
     ) {
         let index = holdings.count
         holdings.append(
             Holding(
                 identity: identity, person: person, since: tick, firstSeen: at, until: leftAt == nil ? nil : tick,
-                parting: leftAt == nil ? nil : .changed, leftBetween: leftAt.map { $0...$0 }))
+                parting: leftAt == nil ? nil : .changed, leftBetween: leftAt.map { at...$0 },
+                isTold: leftAt != nil && isTold))
         byIdentity[identity, default: []].append(index)
         byPerson[person, default: []].append(index)
     }
 
-    private mutating func part(_ identity: Identity, _ parting: Parting, tick: Int, between: ClosedRange<Moment>?) {
+    private mutating func part(
+        _ identity: Identity, _ parting: Parting, tick: Int, between: ClosedRange<Moment>?, isTold: Bool = false
+    ) {
         guard let index = live(identity) else { return }
         holdings[index].until = tick
         holdings[index].parting = parting
         holdings[index].leftBetween = between
+        holdings[index].isTold = isTold
+    }
+
+    /// Of two numbers or ids that both of two people had, the one first seen later stands.
+    private mutating func keepLast(of person: Person, tick: Int) {
+        func isEarlier(_ a: Holding, _ b: Holding) -> Bool { (a.firstSeen, a.since) < (b.firstSeen, b.since) }
+        let live = holdings(of: person, asOf: .max).filter { $0.until == nil }
+        for holding in live {
+            let later = live.filter { $0.identity.isLike(holding.identity) && isEarlier(holding, $0) }
+            if let last = later.max(by: isEarlier) { leave(holding.identity, tick: tick, by: last.firstSeen) }
+        }
     }
 
     private mutating func absorb(_ person: Person, into other: Person, tick: Int) {
         mergedInto[person] = (other, tick)
         absorbed[other, default: []].append(person)
+        keepLast(of: other, tick: tick)
     }
 }

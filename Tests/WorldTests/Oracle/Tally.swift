@@ -34,9 +34,8 @@ enum Divergence: String, CaseIterable, Hashable {
     case handedOnWithoutNotice = "the number was handed on without notice, and the landlord's data decided"
     case landlordWroteItAgain = "the landlord wrote a lease under a number its tenant had left"
     case lateAcrossHandOver = "the message came after its number was handed on"
-    case noticeAfterTheNextHolder = "the number's next holder wrote before the notice came, into the same thread"
-    case inTheThreadOfSuch = "it went into a thread that a message of one of these kinds had opened"
-    case numberNeverTheirs = "the landlord filed a number that was never the sender's"
+    case takenForOne = "two had a number one after the other, and wrote before anything told them apart"
+    case inTheThreadOfSuch = "it went into a thread that a message of one of these kinds was in"
 }
 
 extension Divergence {

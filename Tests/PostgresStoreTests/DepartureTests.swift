@@ -1,0 +1,88 @@
+import GatewayTesting
+import Intake
+import Messaging
+import PostgresClient
+import PostgresStore
+import Routing
+import Testing
+
+/// When somebody left a number, and that they have one at a time.
+@Suite(.serialized) struct DepartureTests {
+    private static let first = RecorderWorld.tess
+    private static let second: UInt64 = 447_911_222_222
+
+    private func ago(_ seconds: Int64) -> Timestamp { RecorderWorld.clock.advanced(bySeconds: -seconds) }
+
+    private func holder(_ world: RecorderWorld, _ phone: UInt64) async throws -> String? {
+        try await world.value(
+            "SELECT person_id FROM gateway.identities WHERE kind = 'phone' AND value = '\(phone)' AND retired_at IS NULL"
+        )
+    }
+
+    private func routes(_ world: RecorderWorld, _ phone: UInt64?, account: String? = nil) async throws -> [UniqueID] {
+        let question = ThreadQuestion(
+            endpoint: world.endpoint, phone: phone.map { PhoneKey(folding: $0) }, accountID: account,
+            quotedMessageID: nil)
+        return try await world.lookup.routes(for: [question])[0].map(\.leaseID)
+    }
+
+    private func tell(_ world: RecorderWorld, _ kind: String, _ old: String, _ new: String, at: Timestamp) async throws
+    {
+        let scope = kind == "phone" ? "" : "PF"
+        try await world.owner.execute(
+            "SELECT gateway.change_identity('\(kind)', '\(scope)', '\(old)', '\(new)', to_timestamp(\(at.seconds)))")
+    }
+
+    /// Tess moves; her next message, under the new number, comes before the notice that says since when. Meanwhile a
+    /// landlord files somebody under the old number.
+    @Test func theProvidersWordCorrectsWhatAnotherNumberShowed() async throws {
+        let world = try await RecorderWorld()
+        try await world.record([
+            world.message("w1", from: Self.first, account: "GB.1", RecorderWorld.toTess, at: ago(3600))
+        ])
+        try await world.record([world.message("w2", from: Self.second, account: "GB.1", .unclaimed, at: ago(60))])
+        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(600).seconds))")
+        #expect(try await routes(world, Self.second, account: "GB.1") == [RecorderWorld.tessLease])
+        for _ in 1...2 {
+            try await tell(world, "phone", "\(Self.first)", "\(Self.second)", at: ago(900))
+            #expect(try await routes(world, Self.second, account: "GB.1") == [])
+            #expect(try await routes(world, Self.first) == [RecorderWorld.tessLease])
+        }
+        // Told of a moment later than what showed, it stays.
+        try await tell(world, "phone", "\(Self.first)", "\(Self.second)", at: ago(30))
+        #expect(try await routes(world, Self.second, account: "GB.1") == [])
+    }
+
+    /// She is known by an old and a new account id, each with a number, before a notice says that they are one's.
+    @Test func ofTwoNumbersOfOnePersonTheOneSeenLaterStands() async throws {
+        let world = try await RecorderWorld()
+        try await world.record([
+            world.message("w1", from: Self.first, account: "GB.1", RecorderWorld.toTess, at: ago(3600))
+        ])
+        try await world.record([world.message("w2", from: Self.second, account: "GB.2", .unclaimed, at: ago(600))])
+        try await tell(world, "bsuid", "GB.1", "GB.2", at: ago(700))
+        #expect(try await world.person(of: "w2") == world.person(of: "w1"))
+        #expect(try await holder(world, Self.first) == nil)
+        #expect(try await holder(world, Self.second) == world.person(of: "w1"))
+        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(900).seconds))")
+        #expect(try await routes(world, nil, account: "GB.2") == [RecorderWorld.tessLease])
+        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(300).seconds))")
+        #expect(try await routes(world, nil, account: "GB.2") == [])
+        #expect(try await routes(world, Self.first) == [RecorderWorld.tessLease])
+    }
+
+    /// A number was written from without an account id, and then with the id of somebody who had another number.
+    @Test(arguments: [1800, 60])
+    func aNumberThatASenderShowsIsTheOnlyOneTheyHave(secondsBefore: Int64) async throws {
+        let world = try await RecorderWorld()
+        try await world.record([
+            world.message("w1", from: Self.first, account: "GB.1", RecorderWorld.toTess, at: ago(900))
+        ])
+        try await world.record([world.message("w2", from: Self.second, .unclaimed, at: ago(secondsBefore))])
+        try await world.record([world.message("w3", from: Self.second, account: "GB.1", .unclaimed, at: ago(30))])
+        #expect(try await world.person(of: "w2") == world.person(of: "w1"))
+        #expect(try await holder(world, Self.second) == world.person(of: "w1"))
+        #expect(try await holder(world, Self.first) == nil)
+        #expect(try await world.confusion() == nil)
+    }
+}
