@@ -33,6 +33,14 @@ struct TaughtIdentities {
             if let phone, let taught = accounts[phone], taught != account { return true }
             if let account, let taught = phones[account], taught != phone { return true }
             if let phone, left.contains(phone), accounts[phone] == nil { return true }
+            // A number of theirs was shown as another's: what is filed under it may be that one's by now.
+            if let account,
+                table.phones(of: account).contains(where: { key in
+                    accounts[Phone(scope: endpoint.phoneScope, key: key)].map { $0 != account } ?? false
+                })
+            {
+                return true
+            }
         }
         if let account, let phone, accounts[phone] != account, !table.knows(account, has: phone.key, at: endpoint) {
             // What it teaches may make one person of two, of whom an earlier message shows one.

@@ -217,6 +217,19 @@ struct IntakeIdentityTests {
         }
     }
 
+    @Test("whoever had a number that somebody else shows is decided without it")
+    func numberOfAnother() {
+        let table = table("US.1", has: old)
+        let teacher = text("m1", from: old, account: "US.2")
+        for (follower, isAlone) in [
+            (text("f", from: nil, account: "US.1"), true), (text("f", from: new, account: "US.1"), true),
+            (text("f", from: nil, account: "US.2"), true), (text("f", from: nil, account: "US.3"), false),
+        ] {
+            let entries = [[teacher], [follower]].enumerated().map { makeEntry(Int64($0), $1) }
+            #expect(entries[...].countTogether(table: table) == (isAlone ? 1 : 2))
+        }
+    }
+
     @Test("who may make one person of two is not recorded with a message of either", arguments: [true, false])
     func oneOfTwo(isNumberFirst: Bool) {
         let first = isNumberFirst ? text("m1", from: new) : text("m1", from: nil, account: "US.1")

@@ -85,4 +85,44 @@ import Testing
         #expect(try await holder(world, Self.first) == nil)
         #expect(try await world.confusion() == nil)
     }
+
+    /// Tess moved, and somebody else has her number. A message that she wrote before comes weeks late: for what it was
+    /// sent to, nobody knew the endpoint.
+    @Test(arguments: [("GB.1", "GB.1"), ("GB.1", "GB.2")])
+    func aMessageThatComesLateIsItsAccountsAndTeachesNothingNewer(old: String, new: String) async throws {
+        let world = try await RecorderWorld()
+        try await world.record([
+            world.message("w1", from: Self.first, account: old, RecorderWorld.toTess, at: ago(3600))
+        ])
+        try await tell(world, "phone", "\(Self.first)", "\(Self.second)", at: ago(900))
+        if old != new { try await tell(world, "bsuid", old, new, at: ago(900)) }
+        try await world.record([world.message("w2", from: Self.second, account: new, .unclaimed, at: ago(800))])
+        try await world.record([world.message("w3", from: Self.first, account: "GB.3", .unclaimed, at: ago(700))])
+        let next = try await world.person(of: "w3")
+        // The next holder's lease is not hers, even for a message that shows the number.
+        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(710).seconds))")
+        #expect(try await routes(world, Self.first, account: old) == [])
+        #expect(try await routes(world, Self.first, account: "GB.3") == [RecorderWorld.tessLease])
+        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(910).seconds))")
+        #expect(try await routes(world, Self.first, account: old) == [RecorderWorld.tessLease])
+        try await world.record([world.message("late", from: Self.first, account: old, .unclaimed, at: ago(1000))])
+        #expect(try await world.person(of: "late") == world.person(of: "w1"))
+        #expect(try await holder(world, Self.first) == next)
+        #expect(try await holder(world, Self.second) == world.person(of: "w1"))
+        #expect(try await world.value("SELECT count(*) FROM gateway.people WHERE merged_into IS NULL") == "2")
+    }
+
+    /// It teaches one thing: whose the number was, as far as leases under it go.
+    @Test func aMessageThatComesLateTellsOfANumberThatWasTheSenders() async throws {
+        let world = try await RecorderWorld()
+        try await world.record([world.message("w1", from: Self.second, account: "GB.1", .unclaimed, at: ago(900))])
+        #expect(try await routes(world, Self.second, account: "GB.1") == [])
+        try await world.record([world.message("late", from: Self.first, account: "GB.1", .unclaimed, at: ago(1800))])
+        #expect(try await world.person(of: "late") == world.person(of: "w1"))
+        #expect(try await holder(world, Self.first) == nil)
+        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(1900).seconds))")
+        #expect(try await routes(world, Self.second, account: "GB.1") == [RecorderWorld.tessLease])
+        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(890).seconds))")
+        #expect(try await routes(world, Self.second, account: "GB.1") == [])
+    }
 }

@@ -132,7 +132,7 @@ struct Ladder {
 
     /// The person the sender is: the account's before the number's, for a number can be given to somebody else.
     func sender(_ question: Question, asOf tick: Int) -> PeopleHistory.Person? {
-        let account = question.account.flatMap { holder(.account($0), question, tick) }
+        let account = question.account.flatMap { holder(.account($0), question, tick) ?? former($0, question, tick) }
         return account ?? question.number.flatMap { holder(.number($0), question, tick) }
     }
 
@@ -142,6 +142,10 @@ struct Ladder {
             let byNumber = holder(.number(number), question, tick)
         else { return false }
         return holder(.account(account), question, tick).map { $0 != byNumber } ?? false
+    }
+
+    private func former(_ account: String, _ question: Question, _ tick: Int) -> PeopleHistory.Person? {
+        people.formerHolder(PeopleHistory.Identity(realm: question.place.realm, value: .account(account)), asOf: tick)
     }
 
     private func holder(

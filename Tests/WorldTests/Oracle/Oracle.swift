@@ -46,8 +46,7 @@ struct Oracle {
     private var blocked: Set<UniqueID> = []
     /// Threads that a message of somebody went to for a reason that excuses it.
     private var excused: [Int: Set<UniqueID>] = [:]
-    /// Who truly wrote as a person, and since when.
-    private var voices: [PeopleHistory.Person: [Int: Int]] = [:]
+    private var voices = Voices()
     private var known: Set<Place> = [.main, .second, .owned]
     private var parkedStatuses: Set<String> = []
     private(set) var statuses = StatusHistory()
@@ -164,9 +163,7 @@ struct Oracle {
         // What comes after the change is decided when it is done.
         batches.append(tick)
         tick += 1
-        if let person = ladder.sender(question, asOf: tick) {
-            voices[person, default: [:]][notice.human, default: tick] += 0
-        }
+        voices.heard(notice.human, as: ladder.sender(question, asOf: tick), tick: tick)
         tally.notices += 1
         guard let outcome else {
             tally.violations.append(.init(message: notice.name, what: "is not recorded"))
@@ -273,9 +270,7 @@ struct Oracle {
             number: sent.number, account: sent.account, sentAt: sent.at, place: place,
             quoted: conversation(of: sent.quotes, in: place), quotedSince: quotedSince(sent.quotes), today: at.day,
             blocked: blocked)
-        if let person = ladder.sender(question, asOf: tick) {
-            voices[person, default: [:]][sent.human, default: tick] += 0
-        }
+        voices.heard(sent.human, as: ladder.sender(question, asOf: tick), tick: tick)
         compare(sent, question, outcome)
         if let landlord = outcome.landlord { check(sent, question, outcome, landlord) }
         if outcome.status == "unknown_sender", let person = ladder.sender(question, asOf: tick) {
@@ -358,10 +353,8 @@ struct Oracle {
         _ sent: Sent, _ question: Ladder.Question, _ outcome: Outcome, _ landlord: RowID
     ) -> Divergence? {
         let person = ladder.sender(question, asOf: tick)
-        var voices = [sent.human: tick]
-        for other in person.map({ people.everybody($0) }) ?? [] {
-            voices.merge(self.voices[other] ?? [:], uniquingKeysWith: min)
-        }
+        var voices = voices.of(person, people)
+        voices[sent.human] = voices[sent.human] ?? tick
         let sender = Truth.Sender(sent: sent, person: person, realm: question.place.realm, voices: voices)
         if let reason = truth.excuse(sender, landlord, leases, people) { return reason }
         guard let conversation = outcome.conversation else { return nil }

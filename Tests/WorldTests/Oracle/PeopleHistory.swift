@@ -1,5 +1,3 @@
-import Messaging
-
 /// Who was who, as far as webhooks told: identities seen together, and the provider's notices, in the journal's order.
 ///
 /// Written from the table "seen → then" of the schema's design, one rule after the other.
@@ -48,13 +46,13 @@ struct PeopleHistory {
         var correction: (tick: Int, leftAt: Moment)?
     }
 
-    private(set) var holdings: [Holding] = []
-    private var byIdentity: [Identity: [Int]] = [:]
+    var holdings: [Holding] = []
+    var byIdentity: [Identity: [Int]] = [:]
     private var byPerson: [Person: [Int]] = [:]
     private var mergedInto: [Person: (into: Person, tick: Int)] = [:]
     private var absorbed: [Person: [Person]] = [:]
     /// Two people who may be one: nobody is merged.
-    private(set) var conflicts: Set<[Person]> = []
+    var conflicts: Set<[Person]> = []
     private var nextPerson = 0
 
     /// A conversation that was opened, and for whom.
@@ -87,7 +85,16 @@ struct PeopleHistory {
         live(identity, asOf: tick).map { root(holdings[$0].person, asOf: tick) }
     }
 
-    private func live(_ identity: Identity, asOf tick: Int = .max) -> Int? {
+    /// Who gave up an account id for another. It is nobody else's for ever, as a number is not.
+    func formerHolder(_ identity: Identity, asOf tick: Int = .max) -> Person? {
+        guard !identity.value.isNumber else { return nil }
+        return (byIdentity[identity] ?? []).first {
+            holdings[$0].parting == .changed && holdings[$0].until.map { $0 <= tick } ?? false
+        }
+        .map { root(holdings[$0].person, asOf: tick) }
+    }
+
+    func live(_ identity: Identity, asOf tick: Int = .max) -> Int? {
         (byIdentity[identity] ?? []).last { holdings[$0].since <= tick && holdings[$0].until.map { $0 > tick } ?? true }
     }
 
@@ -169,9 +176,9 @@ struct PeopleHistory {
         let id = account.map { Identity(realm: realm, value: .account($0)) }
         var byPhone = phone.flatMap { holder($0) }
         var byID = id.flatMap { holder($0) }
+        // Late news contradicts nothing newer: under a former id it teaches nothing.
+        if byID == nil, let id, formerHolder(id) != nil { return }
         if let shown = phone, let id, hasParted(shown, byPhone, from: id, byID, since: at) {
-            // Late news contradicts nothing newer: it is the account's, or of a number whose holder had that id, theirs.
-            if byID == nil, let byPhone, hasLeft(id, byPhone) { return }
             if let byID { notePast(shown, of: byID, at: at, tick: tick) }
             (phone, byPhone) = (nil, nil)
         }
@@ -230,7 +237,7 @@ struct PeopleHistory {
 
     /// When an identity was last shown.
     private var seen: [Identity: Moment] = [:]
-    private func lastSeen(_ identity: Identity) -> Moment { seen[identity] ?? .min }
+    func lastSeen(_ identity: Identity) -> Moment { seen[identity] ?? .min }
 
     private func liveAccount(of person: Person, realm: Int) -> Identity? {
         holdings(of: person, asOf: .max).first {
@@ -245,99 +252,6 @@ struct PeopleHistory {
         }.map(\.identity)
     }
 
-    // MARK: Being told
-
-    /// The provider says that somebody goes by another number or id. Before the first message under the new one or
-    /// after it, and any number of times.
-    mutating func change(
-        _ old: Value, _ new: Value, realm: Int, at: Moment, tick: Int
-    ) {
-        let old = Identity(realm: realm, value: old)
-        let new = Identity(realm: realm, value: new)
-        let found = holder(new)
-        if let found, hasLeft(old, found) { return correct(old, of: found, leftAt: at, tick: tick) }
-        // Somebody first seen under the old value after the event is its next holder.
-        let holding = live(old).flatMap { holdings[$0].firstSeen <= at ? $0 : nil }
-        // Told after they had moved on.
-        if holding == nil, let person = whoLeft(old, andHad: new) {
-            return correct(old, of: person, leftAt: at, tick: tick)
-        }
-        // Notices come in any order: whoever left the new one since, and was not seen under it before, is the mover.
-        let further = (byIdentity[new] ?? [])
-            .filter { holdings[$0].parting == .changed && holdings[$0].firstSeen >= at && !cameByNotice($0, but: old) }
-            .map { holdings[$0] }
-            .min { ($0.leftBetween?.upperBound ?? .max) < ($1.leftBetween?.upperBound ?? .max) }
-            .map { root($0.person) }
-        if let further, let holding, root(holdings[holding].person) == further { return }
-        let mover = holding.map { root(holdings[$0].person) } ?? further ?? found ?? makePerson()
-        if holding != nil {
-            part(old, .changed, tick: tick, between: at...at, isTold: true)
-        } else {
-            hold(old, mover, tick: tick, at: at, leftAt: at)
-        }
-        if let further {
-            if further != mover { join(further, mover, tick: tick) }
-            return
-        }
-        guard let found, found != mover else {
-            if found == nil { hold(new, mover, tick: tick, at: at) }
-            return
-        }
-        if !join(found, mover, tick: tick) {
-            part(new, .repointed, tick: tick, between: nil)
-            hold(new, mover, tick: tick, at: at)
-        }
-    }
-
-    private func hasLeft(_ identity: Identity, _ person: Person) -> Bool {
-        holdings(of: person, asOf: .max).contains { $0.identity == identity && $0.parting == .changed }
-    }
-
-    private func whoLeft(_ old: Identity, andHad new: Identity) -> Person? {
-        (byIdentity[old] ?? []).filter { holdings[$0].parting == .changed }.map { root(holdings[$0].person) }
-            .first { person in holdings(of: person, asOf: .max).contains { $0.identity == new } }
-    }
-
-    /// When somebody left is the provider's to say, where it had only shown.
-    private mutating func correct(_ identity: Identity, of person: Person, leftAt: Moment, tick: Int) {
-        for index in byIdentity[identity] ?? [] where root(holdings[index].person) == person {
-            guard holdings[index].parting == .changed, holdings[index].firstSeen <= leftAt,
-                holdings[index].correction.map({ leftAt < $0.leftAt }) ?? true,
-                let between = holdings[index].leftBetween, leftAt < between.upperBound
-            else { continue }
-            holdings[index].correction = (tick, leftAt)
-        }
-    }
-
-    /// A person shows another number or id from a moment on, and has one at a time.
-    private mutating func leave(_ identity: Identity, tick: Int, by at: Moment) {
-        guard let index = live(identity) else { return }
-        let left = max(at, holdings[index].firstSeen)
-        part(identity, .changed, tick: tick, between: min(lastSeen(identity), left)...left)
-    }
-
-    /// Whether a holding began as its person left another identity, as a notice told.
-    private func cameByNotice(_ index: Int, but old: Identity) -> Bool {
-        let came = holdings[index]
-        return holdings[..<index].contains {
-            $0.identity != old && $0.identity.realm == came.identity.realm
-                && $0.identity.value.isNumber == came.identity.value.isNumber && $0.parting == .changed
-                && $0.leftBetween == came.firstSeen...came.firstSeen && root($0.person) == root(came.person)
-        }
-    }
-
-    /// Makes one person of two where nothing is mixed by it, and else a conflict.
-    @discardableResult
-    private mutating func join(_ other: Person, _ mover: Person, tick: Int) -> Bool {
-        let ours = Set(threads(of: mover).map(\.key))
-        guard threads(of: other).allSatisfy({ $0.key.tenant != nil && ours.contains($0.key) }) else {
-            conflicts.insert([min(other, mover), max(other, mover)])
-            return false
-        }
-        absorb(other, into: mover, tick: tick)
-        return true
-    }
-
     // MARK: Writing down
 
     /// A message of a person was put into a conversation.
@@ -348,12 +262,12 @@ struct PeopleHistory {
         threads.append(Thread(key: key, person: person, since: tick, conversation: conversation))
     }
 
-    private mutating func makePerson() -> Person {
+    mutating func makePerson() -> Person {
         nextPerson += 1
         return nextPerson
     }
 
-    private mutating func hold(
+    mutating func hold(
         _ identity: Identity, _ person: Person, tick: Int, at: Moment, leftAt: Moment? = nil, isTold: Bool = true
     ) {
         let index = holdings.count
@@ -366,7 +280,7 @@ struct PeopleHistory {
         byPerson[person, default: []].append(index)
     }
 
-    private mutating func part(
+    mutating func part(
         _ identity: Identity, _ parting: Parting, tick: Int, between: ClosedRange<Moment>?, isTold: Bool = false
     ) {
         guard let index = live(identity) else { return }
@@ -386,7 +300,7 @@ struct PeopleHistory {
         }
     }
 
-    private mutating func absorb(_ person: Person, into other: Person, tick: Int) {
+    mutating func absorb(_ person: Person, into other: Person, tick: Int) {
         mergedInto[person] = (other, tick)
         absorbed[other, default: []].append(person)
         keepLast(of: other, tick: tick)

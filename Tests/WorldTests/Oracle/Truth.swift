@@ -112,3 +112,19 @@ struct Truth {
         return numbers
     }
 }
+
+/// Which humans wrote as a person, and since when.
+struct Voices {
+    private var byPerson: [PeopleHistory.Person: [Int: Int]] = [:]
+
+    mutating func heard(_ human: Int, as person: PeopleHistory.Person?, tick: Int) {
+        guard let person, byPerson[person]?[human] == nil else { return }
+        byPerson[person, default: [:]][human] = tick
+    }
+
+    /// Of those they were before, too.
+    func of(_ person: PeopleHistory.Person?, _ people: PeopleHistory) -> [Int: Int] {
+        let everybody = person.map { people.everybody($0) } ?? []
+        return everybody.compactMap { byPerson[$0] }.reduce(into: [:]) { $0.merge($1, uniquingKeysWith: min) }
+    }
+}

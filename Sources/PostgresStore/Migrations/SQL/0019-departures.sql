@@ -99,9 +99,39 @@ RETURNS boolean LANGUAGE sql STABLE AS $$
               AND x.retired_at IS NULL AND x.first_seen >= p_at + interval '1 second')
 $$;
 
--- As before (0011), but late news contradicts nothing newer: of a number and an account id that have parted since, a
--- message is the account's, or where that was the number's and is no more, the number's. That the number was the
--- account's until then is noted.
+-- A number was somebody's at p_at, and until they were first seen with another one.
+CREATE OR REPLACE FUNCTION gateway.note_past_number(
+  p_person uuid, p_scope text, p_value text, p_dial bigint, p_at timestamptz, p_source text)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  left_by timestamptz;
+BEGIN
+  IF p_person IS NULL OR EXISTS (
+       SELECT FROM gateway.identities x WHERE x.person_id = p_person AND x.kind = 'phone' AND x.scope = p_scope
+          AND x.value = p_value AND x.retired_reason = 'number_change') THEN
+    RETURN;
+  END IF;
+  SELECT min(x.first_seen) INTO left_by FROM gateway.identities x
+   WHERE x.person_id = p_person AND x.kind = 'phone' AND x.scope = p_scope AND x.retired_at IS NULL
+     AND x.first_seen > p_at;
+  INSERT INTO gateway.identities (kind, scope, value, person_id, dial, first_seen, last_seen, source, retired_at,
+      retired_reason)
+    VALUES ('phone', p_scope, p_value, p_person, p_dial, p_at, p_at, p_source,
+            gateway.left_at(p_at, coalesce(left_by, p_at)), 'number_change');
+  PERFORM gateway.log_identities(p_person);
+END $$;
+
+-- Who had an account id that nobody has any more. It is nobody else's for ever, as a number is not.
+CREATE OR REPLACE FUNCTION gateway.former_holder(p_kind text, p_scope text, p_value text) RETURNS uuid
+LANGUAGE sql STABLE AS $$
+  SELECT x.person_id FROM gateway.identities x
+   WHERE x.value = p_value AND x.kind = p_kind AND x.scope = p_scope AND x.retired_at IS NOT NULL
+     AND x.retired_reason = 'rotated' AND p_kind NOT IN ('phone', 'parent_bsuid', 'username') LIMIT 1
+$$;
+
+-- As before (0011), but late news contradicts nothing newer: a message under an account id that somebody gave up for
+-- another teaches nothing; of a number and an account id that have parted since, it is the account's, and teaches that
+-- the number was theirs.
 CREATE OR REPLACE FUNCTION gateway.link_identities(
   p_kind text[], p_scope text[], p_value text[], p_dial bigint[], p_at timestamptz, p_source text)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -116,7 +146,6 @@ DECLARE
   n integer := array_position(p_kind, 'phone');
   a integer := (SELECT min(i) FROM generate_subscripts(p_kind, 1) i
                  WHERE p_kind[i] IN ('bsuid', 'lid', 'igsid', 'psid'));
-  left_by timestamptz;
 BEGIN
   SELECT (array_agg(x.person_id) FILTER (WHERE x.kind = 'phone'))[1],
          (array_agg(x.person_id) FILTER (WHERE x.kind NOT IN ('phone', 'parent_bsuid')))[1],
@@ -126,24 +155,10 @@ BEGIN
     JOIN gateway.identities x ON x.kind = u.kind AND x.scope = u.scope AND x.value = u.value
      AND x.retired_at IS NULL
    WHERE u.kind <> 'username';
+  IF by_id IS NULL AND gateway.former_holder(p_kind[a], p_scope[a], p_value[a]) IS NOT NULL THEN RETURN; END IF;
   IF n IS NOT NULL AND a IS NOT NULL AND gateway.has_parted_since(
        p_scope[n], p_value[n], p_kind[a], p_scope[a], p_value[a], by_phone, by_id, p_at) THEN
-    IF by_id IS NULL AND EXISTS (SELECT FROM gateway.identities x WHERE x.person_id = by_phone AND x.kind = p_kind[a]
-         AND x.scope = p_scope[a] AND x.value = p_value[a] AND x.retired_reason = 'rotated') THEN
-      RETURN;                                          -- the number's holder, under the account id they had then
-    END IF;
-    IF by_id IS NOT NULL AND NOT EXISTS (
-         SELECT FROM gateway.identities x WHERE x.person_id = by_id AND x.kind = 'phone' AND x.scope = p_scope[n]
-            AND x.value = p_value[n] AND x.retired_reason = 'number_change') THEN
-      SELECT min(x.first_seen) INTO left_by FROM gateway.identities x
-       WHERE x.person_id = by_id AND x.kind = 'phone' AND x.scope = p_scope[n] AND x.retired_at IS NULL
-         AND x.first_seen > p_at;
-      INSERT INTO gateway.identities (kind, scope, value, person_id, dial, first_seen, last_seen, source, retired_at,
-          retired_reason)
-        VALUES ('phone', p_scope[n], p_value[n], by_id, p_dial[n], p_at, p_at, p_source,
-                gateway.left_at(p_at, coalesce(left_by, p_at)), 'number_change');
-      PERFORM gateway.log_identities(by_id);
-    END IF;
+    PERFORM gateway.note_past_number(by_id, p_scope[n], p_value[n], p_dial[n], p_at, p_source);
     p_scope := p_scope[:n - 1] || p_scope[n + 1:];
     p_value := p_value[:n - 1] || p_value[n + 1:];
     p_dial := p_dial[:n - 1] || p_dial[n + 1:];
@@ -194,6 +209,109 @@ BEGIN
       VALUES (p_kind[i], p_scope[i], p_value[i], person, p_dial[i], p_at, p_at, p_source);
   END LOOP;
   IF changed THEN PERFORM gateway.log_identities(person); END IF;
+END $$;
+
+-- As before (0011), and an account id that somebody gave up for another is known, and theirs.
+CREATE OR REPLACE FUNCTION gateway.resolve_people(
+  p_row uuid[], p_kind text[], p_scope text[], p_value text[], p_dial bigint[], p_at timestamptz[],
+  p_source text DEFAULT 'webhook')
+RETURNS TABLE (row_id uuid, person_id uuid, conflict boolean) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  r record;
+  aliases integer := 0;
+  rest uuid[];
+BEGIN
+  PERFORM gateway.lock_identities(p_value);
+  WITH u AS (
+    SELECT * FROM unnest(p_row, p_kind, p_scope, p_value, p_dial, p_at) AS u(rid, kind, scope, value, dial, at)),
+  sender AS MATERIALIZED (
+    SELECT u.rid, bool_or(x.id IS NOT NULL OR gateway.former_holder(u.kind, u.scope, u.value) IS NOT NULL) AS known,
+           array_agg(u.kind || '|' || u.scope || '|' || u.value ORDER BY u.kind, u.scope, u.value) AS ids
+      FROM u LEFT JOIN gateway.identities x ON x.kind = u.kind AND x.scope = u.scope AND x.value = u.value
+       AND x.retired_at IS NULL
+     GROUP BY u.rid),
+  shared AS (
+    SELECT id FROM (SELECT DISTINCT ids FROM sender) d, unnest(d.ids) id GROUP BY id HAVING count(*) > 1),
+  fresh AS MATERIALIZED (
+    SELECT ids, gateway.uuid7() AS person, min(rid::text)::uuid AS rid FROM sender
+     GROUP BY ids HAVING NOT bool_or(known) AND NOT ids && ARRAY(SELECT id FROM shared)),
+  n AS (
+    SELECT DISTINCT ON (u.kind, u.scope, u.value) u.*, f.person FROM fresh f JOIN u ON u.rid = f.rid),
+  made AS (
+    INSERT INTO gateway.people (id, realm) SELECT person, min(gateway.realm_of(kind, scope)) FROM n GROUP BY person),
+  linked AS (
+    INSERT INTO gateway.identities (kind, scope, value, person_id, dial, first_seen, last_seen, source)
+      SELECT kind, scope, value, person, dial, at, at, p_source FROM n RETURNING kind, scope, value),
+  logged AS (
+    INSERT INTO gateway.route_changes (kind, id_kind, id_scope, id_value)
+      SELECT 'i', kind, scope, value FROM linked WHERE kind NOT IN ('phone', 'username') RETURNING 1)
+  SELECT count(*) INTO aliases FROM logged;
+  IF aliases > 0 THEN PERFORM gateway.notify_routes(); END IF;
+  rest := ARRAY(
+    SELECT u.rid FROM unnest(p_row, p_kind, p_scope, p_value) WITH ORDINALITY AS u(rid, kind, scope, value, n)
+      LEFT JOIN gateway.identities x ON x.kind = u.kind AND x.scope = u.scope AND x.value = u.value
+       AND x.retired_at IS NULL
+     GROUP BY u.rid
+    HAVING count(*) > count(x.id)
+        OR count(DISTINCT x.person_id) FILTER (WHERE u.kind NOT IN ('username', 'parent_bsuid')) > 1
+     ORDER BY min(u.n));
+  IF cardinality(rest) > 0 THEN
+    SELECT array_agg(u.kind) AS kinds, array_agg(u.scope) AS scopes, array_agg(u.value) AS ids INTO r
+      FROM unnest(p_row, p_kind, p_scope, p_value) AS u(rid, kind, scope, value) WHERE u.rid = ANY (rest);
+    PERFORM gateway.lock_people_of(r.kinds, r.scopes, r.ids);
+  END IF;
+  FOR r IN
+    SELECT array_agg(u.kind) AS kinds, array_agg(u.scope) AS scopes, array_agg(u.value) AS ids,
+           array_agg(u.dial) AS dials, max(u.at) AS at
+      FROM unnest(rest) WITH ORDINALITY AS o(rid, n)
+      JOIN unnest(p_row, p_kind, p_scope, p_value, p_dial, p_at) AS u(rid, kind, scope, value, dial, at)
+        ON u.rid = o.rid
+     GROUP BY o.n ORDER BY o.n
+  LOOP
+    PERFORM gateway.link_identities(r.kinds, r.scopes, r.ids, r.dials, r.at, p_source);
+  END LOOP;
+  UPDATE gateway.identities SET last_seen = now() WHERE id IN (     -- to the day; what another batch holds is skipped
+    SELECT x.id FROM unnest(p_kind, p_scope, p_value) u(kind, scope, value)
+      JOIN gateway.identities x ON x.kind = u.kind AND x.scope = u.scope AND x.value = u.value
+       AND x.retired_at IS NULL
+     WHERE x.last_seen < now() - interval '1 day' FOR UPDATE OF x SKIP LOCKED);
+  RETURN QUERY
+    SELECT u.rid, (array_agg(x.person ORDER BY (u.kind = 'parent_bsuid'), (u.kind = 'phone')))[1],
+           count(DISTINCT x.person) FILTER (WHERE u.kind <> 'parent_bsuid') > 1
+      FROM unnest(p_row, p_kind, p_scope, p_value) AS u(rid, kind, scope, value)
+     CROSS JOIN LATERAL (
+       SELECT coalesce(
+         (SELECT i.person_id FROM gateway.identities i WHERE i.kind = u.kind AND i.scope = u.scope
+             AND i.value = u.value AND i.retired_at IS NULL),
+         gateway.former_holder(u.kind, u.scope, u.value)) AS person) x
+     WHERE u.kind <> 'username' AND x.person IS NOT NULL GROUP BY u.rid;
+END $$;
+
+-- As before (0011), also for an account id that somebody gave up for another: then it alone decides.
+CREATE OR REPLACE FUNCTION gateway.sender_people(
+  p_phone_scope text, p_phone_key bigint, p_id_kind text, p_id_scope text, p_account text)
+RETURNS uuid[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  a uuid;
+  h uuid;
+BEGIN
+  SELECT person_id INTO a FROM gateway.identities
+   WHERE value = p_account AND kind = p_id_kind AND scope = p_id_scope AND retired_at IS NULL;
+  IF a IS NULL AND p_account IS NOT NULL THEN
+    a := gateway.former_holder(p_id_kind, p_id_scope, p_account);
+    IF a IS NOT NULL THEN RETURN ARRAY[a]; END IF;
+  END IF;
+  SELECT person_id INTO h FROM gateway.identities
+   WHERE value = p_phone_key::text AND kind = 'phone' AND scope = p_phone_scope AND retired_at IS NULL;
+  IF h <> a OR (a IS NULL AND h IS NOT NULL AND p_account IS NOT NULL) THEN
+    IF EXISTS (SELECT FROM gateway.identities WHERE person_id = h AND kind = p_id_kind AND scope = p_id_scope
+                  AND value <> p_account AND retired_at IS NULL)
+       OR (a IS NOT NULL AND gateway.has_history(a) AND gateway.has_history(h)) THEN
+      h := NULL;
+    END IF;
+  END IF;
+  RETURN array_remove(CASE WHEN a = h THEN ARRAY[a] ELSE ARRAY[a, h] END, NULL);
 END $$;
 
 -- As before (0015), and the provider's word corrects when somebody left a value, where another value of theirs had
