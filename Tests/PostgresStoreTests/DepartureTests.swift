@@ -125,4 +125,25 @@ import Testing
         try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(890).seconds))")
         #expect(try await routes(world, Self.second, account: "GB.1") == [])
     }
+
+    /// Nobody told that the number was handed on: another account id showed it.
+    @Test func aNumberThatAnotherAccountShowedIsTheFormerOnesAsItWas() async throws {
+        let world = try await RecorderWorld()
+        try await world.record([
+            world.message("w1", from: Self.first, account: "GB.1", RecorderWorld.toTess, at: ago(3600))
+        ])
+        try await world.record([world.message("w2", from: Self.first, account: "GB.2", .unclaimed, at: ago(700))])
+        for (learnt, isTheirs) in [(ago(710), false), (ago(3700), true)] {
+            try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(learnt.seconds))")
+            #expect(try await routes(world, Self.first, account: "GB.1") == (isTheirs ? [RecorderWorld.tessLease] : []))
+            #expect(try await routes(world, Self.first, account: "GB.2") == [RecorderWorld.tessLease])
+            let late = world.message(
+                "late\(isTheirs)", from: Self.first, account: "GB.1", RecorderWorld.toTess, at: ago(1000))
+            switch try await world.recorder.record(world.batch([late], after: world.claim())) {
+            case .recorded: #expect(isTheirs)
+            case .staleRoutes: #expect(!isTheirs)
+            case .fenced: Issue.record("fenced")
+            }
+        }
+    }
 }

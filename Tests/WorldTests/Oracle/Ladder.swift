@@ -209,10 +209,12 @@ struct Ladder {
     ) -> Bool {
         let identity = PeopleHistory.Identity(realm: question.place.realm, value: .number(number))
         let departures = people.departures(from: identity, asOf: tick)
-        // A number shown with the id of somebody who left it is theirs as it was then: the message comes late.
+        // A number shown with the id of somebody who had it is theirs as it was then: the message comes late. Of one that
+        // another id showed since, what was written before they were seen with it is theirs for sure.
         let holdsIt = people.holder(identity, asOf: tick) == person
-        let hasIt = holdsIt || shown && !departures.contains { $0.person == person }
-        let leftAt = hasIt ? nil : departures.filter { $0.person == person }.map(\.between.upperBound).max()
+        let lost = holdsIt || !shown ? nil : person.flatMap { people.lost(identity, $0, asOf: tick) }
+        let hasIt = holdsIt || shown && lost == nil && !departures.contains { $0.person == person }
+        let leftAt = hasIt ? nil : departures.filter { $0.person == person }.map(\.between.upperBound).max() ?? lost
         let before = departures.filter { departure in
             departure.person != person && leftAt.map { departure.between.upperBound <= $0 } ?? true
         }.map(\.between)

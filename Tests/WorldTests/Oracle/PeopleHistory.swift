@@ -1,3 +1,5 @@
+import Messaging
+
 /// Who was who, as far as webhooks told: identities seen together, and the provider's notices, in the journal's order.
 ///
 /// Written from the table "seen → then" of the schema's design, one rule after the other.
@@ -96,6 +98,14 @@ struct PeopleHistory {
 
     func live(_ identity: Identity, asOf tick: Int = .max) -> Int? {
         (byIdentity[identity] ?? []).last { holdings[$0].since <= tick && holdings[$0].until.map { $0 > tick } ?? true }
+    }
+
+    /// When somebody was first seen with a number that another human showed since.
+    func lost(_ identity: Identity, _ person: Person, asOf tick: Int) -> Moment? {
+        holdings(of: person, asOf: tick).filter {
+            $0.identity == identity && $0.parting == .recycled && $0.until.map { $0 <= tick } ?? false
+        }
+        .map(\.firstSeen).max()
     }
 
     /// When whoever has an identity was first seen with it.

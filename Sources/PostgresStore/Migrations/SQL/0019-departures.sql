@@ -411,8 +411,10 @@ BEGIN
   RETURN p;
 END $$;
 
--- As before (0011), and a number that is shown with the account id of somebody who left it is theirs as it was then:
--- the message comes late. Routing.Reach says the same of the table.
+-- As before (0011), and a number that is shown with the account id of somebody who had it is theirs as it was then:
+-- the message comes late. When they left it may be told; of a number that another account id showed since it is not,
+-- and what was learnt before they were seen with it is theirs for sure. Routing.Reach says the same of the table, which
+-- does not know of the latter.
 CREATE OR REPLACE FUNCTION gateway.sender_reach(p_phone_scope text, p_phone_key bigint, p_people uuid[])
 RETURNS TABLE (key bigint, learnt_from timestamptz, learnt_before timestamptz) LANGUAGE sql STABLE AS $$
   SELECT p_phone_key, (
@@ -422,7 +424,8 @@ RETURNS TABLE (key bigint, learnt_from timestamptz, learnt_before timestamptz) L
    WHERE p_phone_key IS NOT NULL AND NOT EXISTS (
      SELECT FROM gateway.identities d
       WHERE d.value = p_phone_key::text AND d.kind = 'phone' AND d.scope = p_phone_scope
-        AND d.retired_reason = 'number_change' AND d.person_id = ANY (p_people) AND NOT EXISTS (
+        AND d.retired_at IS NOT NULL AND d.retired_reason IN ('number_change', 'recycled')
+        AND d.person_id = ANY (p_people) AND NOT EXISTS (
         SELECT FROM gateway.identities h WHERE h.value = d.value AND h.kind = 'phone' AND h.scope = d.scope
            AND h.retired_at IS NULL AND h.person_id = d.person_id))
   UNION ALL
@@ -432,10 +435,13 @@ RETURNS TABLE (key bigint, learnt_from timestamptz, learnt_before timestamptz) L
               AND d.retired_reason = 'number_change' AND d.person_id <> k.person_id
               AND (k.until IS NULL OR d.retired_at <= k.until)), k.until
     FROM (SELECT i.person_id, i.value, i.phone_key,
-                 CASE WHEN NOT bool_or(i.retired_at IS NULL) THEN max(i.retired_at) END AS until
+                 CASE WHEN NOT bool_or(i.retired_at IS NULL) THEN
+                   coalesce(max(i.retired_at) FILTER (WHERE i.retired_reason = 'number_change'), max(i.first_seen)) END
+                   AS until
             FROM gateway.identities i
            WHERE i.person_id = ANY (p_people) AND i.kind = 'phone' AND i.scope = p_phone_scope
-             AND (i.retired_at IS NULL OR i.retired_reason = 'number_change')
+             AND (i.retired_at IS NULL OR i.retired_reason = 'number_change'
+               OR i.retired_reason = 'recycled' AND i.phone_key = p_phone_key)
            GROUP BY 1, 2, 3
           HAVING i.phone_key IS DISTINCT FROM p_phone_key OR NOT bool_or(i.retired_at IS NULL)) k
 $$;
