@@ -20,10 +20,7 @@ import Testing
     }
 
     private func routes(_ world: RecorderWorld, _ phone: UInt64?, account: String? = nil) async throws -> [UniqueID] {
-        let question = ThreadQuestion(
-            endpoint: world.endpoint, phone: phone.map { PhoneKey(folding: $0) }, accountID: account,
-            quotedMessageID: nil)
-        return try await world.lookup.routes(for: [question])[0].map(\.leaseID)
+        try await world.leases(of: phone, account: account)
     }
 
     private func tell(_ world: RecorderWorld, _ kind: String, _ old: String, _ new: String, at: Timestamp) async throws
