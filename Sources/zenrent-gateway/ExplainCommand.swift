@@ -5,18 +5,18 @@ struct Explain: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain", abstract: "Tells why a message went where it went, or where one would go.",
         discussion: """
-            Of a message's id (the provider's, or ours): what was decided when it was recorded, what came of it since, and
-            what would be decided now. Of a telephone number or an account id: what would become of a message, with what
-            the options say of it.
+            Of a message's id (the provider's, or ours): what was decided when it was recorded, what came of it since,
+            and what would be decided now. Of a telephone number or an account id: what would become of a message, with
+            what the options say of it.
 
-            Decides by the database as it is now and the rules of GATEWAY_RULES_DIR; what the running gateway has is told
-            by GET /api/admin/explain. Numbers and account ids are masked; --unmasked prints them whole. The audit log
-            notes who asked.
+            Decides by the database as it is now and the rules of GATEWAY_RULES_DIR; what the running gateway has is
+            told by GET /api/admin/explain. Numbers and account ids are masked; --unmasked prints them whole. The audit
+            log notes who asked.
 
             A TIME is RFC 3339 (2026-03-01T09:30:00Z), a day (2026-03-01, UTC), or so long ago (36h, 7d).
 
-            Exit codes: 0 explained; 1 there is no such message, or something must be mended first; 64 the command line is
-            wrong, a malformed number or an unknown endpoint among it.
+            Exit codes: 0 explained; 1 there is no such message, or something must be mended first; 64 the command line
+            is wrong, a malformed number or an unknown endpoint among it.
 
             Example: zenrent-gateway explain wamid.HBgMNDQ3OTExMTIzNDU2
                      zenrent-gateway explain '+44 7911 123456' --text 'STOP' --at 2026-03-01T22:15:00Z

@@ -29,6 +29,11 @@ import Testing
                     exact: [stop]
                 then:
                   - opt_out
+              - name: strangers
+                when:
+                  state: unknown
+                then:
+                  - assign: \(SampleWorld.landlords[2].id)
             """)
         let settings = try await database.settings(["GATEWAY_RULES_DIR": directory.path])
         try await body(database, try await ExplainAdministration(settings))
@@ -63,16 +68,17 @@ import Testing
         }
     }
 
-    @Test("a tenant of two landlords waits, with every lease and its reason; a stranger is nobody's")
+    @Test("a tenant of two landlords waits, with every lease and its reason; a stranger goes where a rule says")
     func others() async throws {
         try await Self.world { _, administration in
             let held = try await administration.explain(Self.question("447700900003")).explanation
             #expect(held.now?.verdict == "held" && held.now?.leases.filter(\.counts).count == 2)
             #expect(held.summary.contains("Alice Archer (4 Cedar Close); Bob Brown"))
             let stranger = try await administration.explain(Self.question("+49 30 1234567")).explanation
-            #expect(stranger.now?.verdict == "unclaimed" && stranger.now?.leases.isEmpty == true)
+            #expect(stranger.now?.rung == "rule" && stranger.now?.leases.isEmpty == true)
+            #expect(stranger.now?.place?.landlordName == "Carol Clark" && stranger.now?.withheld == "opted_out")
             let account = try await administration.explain(Self.question("GB.13491208655302741918")).explanation
-            #expect(account.now?.verdict == "unclaimed" && account.subject.account == "…1918")
+            #expect(account.now?.state == "unknown" && account.subject.account == "…1918")
         }
     }
 
@@ -80,7 +86,7 @@ import Testing
     func moment() async throws {
         try await Self.world { _, administration in
             let early = try await administration.explain(Self.question("07911123456") { $0.at = "2001-02-03" })
-            #expect(early.explanation.now?.verdict == "unclaimed")
+            #expect(early.explanation.now?.state == "unknown")
             #expect(early.explanation.now?.leases.map(\.outcome) == ["has not begun"])
         }
     }
@@ -90,7 +96,8 @@ import Testing
         let linked = """
             INSERT INTO gateway.people (id) VALUES ('00000000-0000-0000-0000-000000000001');
             INSERT INTO gateway.identities (kind, scope, value, person_id, source)
-              SELECT k, CASE k WHEN 'phone' THEN phone_scope ELSE id_scope END, v, '00000000-0000-0000-0000-000000000001', 'test'
+              SELECT k, CASE k WHEN 'phone' THEN phone_scope ELSE id_scope END, v,
+                     '00000000-0000-0000-0000-000000000001', 'test'
                 FROM gateway.endpoints, (VALUES ('phone', '447911123456'), ('bsuid', 'GB.1349')) x(k, v);
             """
         try await Self.world(linked) { _, administration in

@@ -3,7 +3,8 @@ import PostgresClient
 import PostgresStore
 import Routing
 
-/// `explain` at the command line: by what the database has now, and the rules directory. Works as the gateway's own login.
+/// `explain` at the command line: by what the database has now, and the rules directory. Works as the gateway's own
+/// login.
 package struct ExplainAdministration: Sendable {
     /// What is to be explained; see `ExplanationRequest`.
     package struct Question: Sendable {

@@ -45,7 +45,8 @@ enum ExplanationRows {
           LEFT JOIN LATERAL (SELECT x.lease_id, x.property_address FROM gateway.routes x
                               WHERE x.tenant_id = w.tenant_id AND x.landlord_id = w.landlord_id
                               ORDER BY x.lease_id IS NOT DISTINCT FROM (m ->> 'lease')::uuid DESC,
-                                       x.property_id IS NOT DISTINCT FROM w.property_id DESC, x.lease_id LIMIT 1) r ON true
+                                       x.property_id IS NOT DISTINCT FROM w.property_id DESC, x.lease_id
+                              LIMIT 1) r ON true
         \(sentJobs)
          WHERE w.id IS NOT NULL
         """
@@ -124,7 +125,8 @@ enum ExplanationRows {
             conversation: try row.nullableID(6))
     }
 
-    /// `$1` message. OFFSET: an action without an answer looks for none; no index would tell that there is no message NULL.
+    /// `$1` message. OFFSET: an action without an answer looks for none, for no index would tell that there is no
+    /// message NULL.
     static let actions = """
         SELECT a.at, a.rule, a.action, a.value, a.outcome, a.detail, a.closed_at, a.closed_by, \(sentColumns)
           FROM gateway.rule_actions a

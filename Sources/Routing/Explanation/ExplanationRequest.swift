@@ -105,14 +105,14 @@ package enum ExplanationSubject: Hashable, Sendable {
             guard let number = PhoneNumber(parsing: text, defaultCountryCode: defaultCountryCode) else {
                 throw .invalid(
                     .subject, problem: "it is not a telephone number",
-                    cure: "write it with its country code, such as +44 7911 123456")
+                    cure: "write it with its country code, such as +44 20 7946 0000")
             }
             self = .phone(number)
         }
     }
 
-    /// Our ids are messages'; digits and what people put between them are a number; `US.13491208655302741918` and `US.ENT.…` are account ids;
-    /// everything else is a message's id.
+    /// Our ids are messages'; digits and what people put between them are a number; `US.13491208655302741918` and
+    /// `US.ENT.…` are account ids; everything else is a message's id.
     private static func kind(of text: String) -> Kind {
         // One may have no letters.
         if UniqueID(text) != nil { return .message }

@@ -10,7 +10,8 @@ package struct LadderStep: Encodable, Hashable, Sendable {
 }
 
 extension Resolver {
-    /// The rungs in the order in which `decide` tries them, up to the one that decided. None did where the message waits.
+    /// The rungs in the order in which `decide` tries them, up to the one that decided. None did where the message
+    /// waits.
     func steps(
         to resolution: Resolution, _ message: InboundMessage, _ pending: Pending, _ facts: SenderFacts
     ) -> [LadderStep] {
@@ -44,8 +45,8 @@ extension Resolver {
         case .onlyCandidate: "exactly one landlord has a lease that counts for the sender"
         case .onlyThread: "no lease counts any more, and the sender has exactly one conversation"
         case .landlordSpoke:
-            "of those who could be meant only this landlord spoke within \(landlordSpokeHours) hours, and no other has an "
-                + "open conversation"
+            "of those who could be meant only this landlord spoke within \(landlordSpokeHours) hours, "
+                + "and no other has an open conversation"
         case .rule: "a rule says so"
         case .asked: "the sender was asked which landlord is meant, and this is the answer"
         }
