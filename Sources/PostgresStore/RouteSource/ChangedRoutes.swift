@@ -46,6 +46,16 @@ struct ChangedRoutes {
         for landlord in landlords { self.landlords.append(id: landlord) }
     }
 
+    /// As if these had changed: to read about some senders alone.
+    init(keys: Set<PhoneKey>, identities: Set<AccountIdentity>) {
+        for key in keys { phones.append(int64: Int64(clamping: key.value)) }
+        for identity in identities {
+            identityKinds.append(text: identity.kind.rawValue)
+            identityScopes.append(text: identity.scope)
+            identityValues.append(text: identity.value)
+        }
+    }
+
     private mutating func add(_ row: PostgresRow) throws(PostgresError) {
         switch try row.text(0) {
         case "p": phones.append(int64: try row.int64(1))

@@ -14,6 +14,9 @@ package struct RulesFile: Hashable, Sendable {
     package static let fileExtension = ".yaml"
     /// The most bytes a rules file may have.
     package static let sizeLimit = 1 << 20
+    /// The most files there may be, and the most bytes all of them may have.
+    package static let filesMax = 1000
+    package static let totalSizeLimit = 16 << 20
 
     /// Its name, as errors show it.
     package var name: String
@@ -22,6 +25,11 @@ package struct RulesFile: Hashable, Sendable {
     package init(name: String, content: Content) {
         self.name = name
         self.content = content
+    }
+
+    /// Bytes that were read.
+    package var size: Int {
+        if case .bytes(let bytes) = content { bytes.count } else { 0 }
     }
 
     package init(name: String, text: String) {
@@ -48,6 +56,11 @@ package struct RoutingRules: Hashable, Sendable {
     package var unknownSenderHours = 24
     /// Of the files they were read from: the same files give the same digest.
     package var digest: UInt64 = 0
+    /// The digest as people compare it.
+    package var digestText: String {
+        let digits = String(digest, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
 
     /// Where messages go whose sender did not say which landlord they are for.
     package enum AfterTimeout: Hashable, Sendable {
@@ -84,10 +97,37 @@ package struct RoutingRules: Hashable, Sendable {
                     hint: "Copy routing-rules/default.yaml there, or set GATEWAY_RULES_DIR to where your rules are.")
             ])
         }
+        let size = files.reduce(0) { $0 + $1.size }
+        guard files.count <= RulesFile.filesMax, size <= RulesFile.totalSizeLimit else {
+            throw Self.tooMuch(directory, files: files.count, bytes: size)
+        }
+        if let twice = Self.firstTwice(files) {
+            throw RulesErrors([
+                RulesError(
+                    file: twice, problem: "there are two files of this name", hint: "Give each a name of its own.")
+            ])
+        }
         var reader = RulesReader(isTimeZone: isTimeZone)
         for file in files.sorted(by: { $0.name < $1.name }) { reader.read(file) }
         guard reader.errors.isEmpty else { throw RulesErrors(reader.errors) }
         self = reader.rules
+    }
+
+    /// What more files, or larger ones, than anybody writes by hand come to.
+    package static func tooMuch(_ path: String, files: Int, bytes: Int) -> RulesErrors {
+        RulesErrors([
+            RulesError(
+                file: path,
+                problem: "there are \(files) rules files with \(bytes) bytes, and at most \(RulesFile.filesMax) with "
+                    + "\(RulesFile.totalSizeLimit) bytes are read",
+                hint: "Remove what is no rule; long lists of people belong in the database.")
+        ])
+    }
+
+    /// A directory has no two files of a name; what somebody sends may.
+    private static func firstTwice(_ files: [RulesFile]) -> String? {
+        var names: Set<String> = []
+        return files.first { !names.insert($0.name).inserted }?.name
     }
 
     /// What a directory that cannot be listed at all comes to.

@@ -31,7 +31,9 @@ struct RulesDocument {
         switch file.content {
         case .unreadable(let reason):
             throw RulesError(
-                file: file.name, problem: "the file cannot be read: \(reason)", hint: "Let the gateway's user read it.")
+                file: file.name, problem: "the file cannot be read: \(reason)",
+                hint: "Make it a file that the gateway's user can read, or give it another ending than "
+                    + "\(RulesFile.fileExtension).")
         case .tooLarge(let size):
             throw tooLarge(file.name, size)
         case .bytes(let bytes):

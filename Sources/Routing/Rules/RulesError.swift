@@ -30,15 +30,18 @@ package struct RulesError: Error, Hashable, Sendable, CustomStringConvertible {
         return "\(place): \(problem)\(offendingText.map { ": \"\($0)\"" } ?? ""). \(hint)"
     }
 
-    /// At most 60 characters on one line, and nothing that a terminal or a log would act upon.
-    private static func shown(_ text: String) -> String {
-        let safe = text.unicodeScalars.prefix(60).map { scalar -> String in
+    /// Characters of an offending text that are shown.
+    static let shownMax = 60
+
+    /// At most `shownMax` characters on one line, and nothing that a terminal or a log would act upon.
+    static func shown(_ text: String) -> String {
+        let safe = text.unicodeScalars.prefix(shownMax).map { scalar -> String in
             switch scalar.properties.generalCategory {
             case .control, .format, .lineSeparator, .paragraphSeparator: scalar.escaped(asASCII: true)
             default: String(scalar)
             }
         }
-        return safe.joined() + (text.unicodeScalars.count > 60 ? "…" : "")
+        return safe.joined() + (text.unicodeScalars.count > shownMax ? "…" : "")
     }
 }
 
@@ -48,6 +51,14 @@ package struct RulesErrors: Error, Hashable, Sendable, CustomStringConvertible {
 
     package init(_ errors: [RulesError]) { self.errors = errors }
 
-    /// One line an error.
-    package var description: String { errors.map(\.description).joined(separator: "\n") }
+    /// Errors that `description` names: a log line or an answer must not grow with what is wrong.
+    package static let describedMax = 50
+
+    /// One line an error, and how many more there are.
+    package var description: String {
+        let lines = errors.prefix(Self.describedMax).map(\.description)
+        let rest = errors.count - lines.count
+        let more = rest > 0 ? ["and \(rest) more errors; `zenrent-gateway rules check` names them all"] : []
+        return (lines + more).joined(separator: "\n")
+    }
 }

@@ -14,6 +14,8 @@ struct RulesReader {
     private(set) var file = ""
 
     private static let version = 1
+    /// Mistakes that are named; a file can hold half a million of them.
+    static let errorsMax = 10_000
 
     init(isTimeZone: @escaping (String) -> Bool) { self.isTimeZone = isTimeZone }
 
@@ -184,6 +186,16 @@ struct RulesReader {
     }
 
     mutating func fail(_ node: Node, _ text: String? = nil, problem: String, hint: String) {
+        guard errors.count < Self.errorsMax else {
+            if errors.count == Self.errorsMax {
+                errors.append(
+                    RulesError(
+                        file: file, line: node.mark?.line, column: node.mark?.column,
+                        problem: "there are more than \(Self.errorsMax) mistakes, and the rest is not named",
+                        hint: "Mend those that are."))
+            }
+            return
+        }
         errors.append(
             RulesError(
                 file: file, line: node.mark?.line, column: node.mark?.column, offendingText: text, problem: problem,
