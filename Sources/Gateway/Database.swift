@@ -22,6 +22,10 @@ struct Database: Sendable {
     let conversations: PostgresConversationStore
     let explanations: PostgresExplanations
     let explanationLookup: PostgresConversationLookup
+    let replayer: RulesReplayer
+    /// Where what this gateway decides by is put on record.
+    let record: PostgresConfiguration
+    let host = ProcessInfo.processInfo.hostName
     let housekeeping: [any Service]
 
     /// Connections for the requests of landlords.
@@ -42,7 +46,7 @@ struct Database: Sendable {
         }
         let session = RecorderSession(recording)
         recorder = PostgresRecorder(
-            session, host: ProcessInfo.processInfo.hostName, passesWebhooksOn: configuration.downstream != nil)
+            session, host: host, passesWebhooksOn: configuration.downstream != nil)
         lookup = PostgresConversationLookup(session)
         outbox = PostgresOutboxStore(connection("outbox"))
         questions = PostgresOutboxStore(connection("questions"))
@@ -73,6 +77,8 @@ struct Database: Sendable {
             try await upkeep.run()
             try await Self.writeEndpoints(endpoints, configuration, logger)
         }
+        replayer = RulesReplayer(configuration: connection("rules diff"), routes: routes, gate: gate)
+        record = connection("rules")
         housekeeping = Self.housekeeping(upkeep, logger: logger)
     }
 

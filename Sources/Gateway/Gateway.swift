@@ -49,7 +49,7 @@ package struct Gateway: Sendable {
         let board = HealthBoard()
         let fatal = FatalErrorService()
         let certificates = try CertificateLoader(directory: configuration.certificatesDirectory)
-        let rules = try RulesLoader(directory: configuration.rulesDirectory)
+        let rules = try RulesLoader(directory: configuration.rulesDirectory, logger: logger)
         let journal = try openJournal(configuration, board: board, fatal: fatal, logger: logger)
         registry.collect { JournalMetrics.samples(journal.standing) }
         registry.collect { board.samples() }
@@ -72,7 +72,7 @@ package struct Gateway: Sendable {
             refreshTable: { await database.routes.refreshNow() }, owner: newID(), clock: ContinuousClock(),
             now: SystemTime.now,
             observer: IntakeReporter(logger: logger, health: board.register("recording", blocksAcknowledging: false)))
-        let reloads = reloads(rules, certificates, database.routes, logger: logger)
+        let reloads = reloads(rules, certificates, database, logger: logger)
         registry.collect { database.routes.samples + reloads.samples }
         let ingress = IngressServer(
             configuration: .init(
@@ -90,6 +90,10 @@ package struct Gateway: Sendable {
         services.append(GatedService(database.gate, database.healing))
         services += database.housekeeping.map { GatedService(database.gate, $0) }
         services.append(GatedService(database.gate, questions(database, rules, logger: logger)))
+        let record = RulesRecordService(
+            rules: rules, gateway: { journal.standing.id }, host: database.host, configuration: database.record,
+            logger: logger)
+        services.append(GatedService(database.gate, record))
         services += try delivery(configuration, database, logger: logger)
         services += forwarding(configuration, database, board: board, logger: logger)
         let api = api(configuration, database, certificates, rules, logger: logger)
@@ -164,14 +168,18 @@ package struct Gateway: Sendable {
     }
 
     private static func reloads(
-        _ rules: RulesLoader, _ certificates: CertificateLoader, _ routes: RouteLoader, logger: Logger
+        _ rules: RulesLoader, _ certificates: CertificateLoader, _ database: Database, logger: Logger
     ) -> ReloadCoordinator {
-        ReloadCoordinator(
+        let (routes, replayer) = (database.routes, database.replayer)
+        return ReloadCoordinator(
             logger: logger,
             actions: [
-                .rules: ({ rules.generation }, { try rules.reload() }),
-                .certificates: ({ certificates.generation }, { try certificates.reload() }),
-                .routes: ({ routes.liveGeneration }, { try await routes.reload() }),
+                .rules: (
+                    { rules.generation },
+                    { actors in try await rules.reload(by: actors) { await replayer($0, $1, .reload) } }
+                ),
+                .certificates: ({ certificates.generation }, { _ in try certificates.reload() }),
+                .routes: ({ routes.liveGeneration }, { _ in try await routes.reload() }),
             ])
     }
 

@@ -14,9 +14,9 @@ import Testing
         let coordinator = ReloadCoordinator(
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, metrics: registry,
             actions: [
-                .certificates: ({ 1 }, { ReloadReceipt(generation: 2, summary: "1 certificate") }),
-                .rules: ({ 4 }, { throw Broken() }),
-                .routes: ({ 7 }, { ReloadReceipt(generation: 7, summary: "3 routes") }),
+                .certificates: ({ 1 }, { _ in ReloadReceipt(generation: 2, summary: "1 certificate") }),
+                .rules: ({ 4 }, { _ in throw Broken() }),
+                .routes: ({ 7 }, { _ in ReloadReceipt(generation: 7, summary: "3 routes") }),
             ])
         registry.collect { coordinator.samples }
         let results = await coordinator.reload()
@@ -49,7 +49,7 @@ import Testing
             actions: [
                 .routes: (
                     { live.load(ordering: .relaxed) },
-                    {
+                    { _ in
                         live.store(6, ordering: .relaxed)
                         return ReloadReceipt(generation: 6, summary: "")
                     }
@@ -69,7 +69,7 @@ import Testing
     @Test func reloadsOnlyWhatIsAskedAndWhatThereIs() async {
         let coordinator = ReloadCoordinator(
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, metrics: PrometheusRegistry(),
-            actions: [.rules: ({ 1 }, { ReloadReceipt(generation: 2, summary: "") })])
+            actions: [.rules: ({ 1 }, { _ in ReloadReceipt(generation: 2, summary: "") })])
         #expect(await coordinator.reload([.certificates]).isEmpty)
         #expect(await coordinator.reload([.rules, .routes]).map(\.kind) == [.rules])
     }
@@ -79,10 +79,10 @@ import Testing
         let coordinator = ReloadCoordinator(
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, metrics: PrometheusRegistry(),
             actions: [
-                .certificates: ({ 1 }, { ReloadReceipt(generation: 2, summary: "") }),
+                .certificates: ({ 1 }, { _ in ReloadReceipt(generation: 2, summary: "") }),
                 .routes: (
                     { 1 },
-                    {
+                    { _ in
                         await gate.pass()
                         return ReloadReceipt(generation: 2, summary: "")
                     }
@@ -106,7 +106,7 @@ import Testing
             actions: [
                 .rules: (
                     { 0 },
-                    {
+                    { _ in
                         if inside.add(1, ordering: .relaxed).newValue > 1 { overlaps.add(1, ordering: .relaxed) }
                         let run = runs.add(1, ordering: .relaxed).newValue
                         await gate.pass()
@@ -135,6 +135,37 @@ import Testing
             ])
     }
 
+    @Test func tellsEachRunWhoAskedForItEachOnce() async {
+        let gate = Gate()
+        let runs = Mutex<[[String]]>([])
+        let coordinator = ReloadCoordinator(
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, metrics: PrometheusRegistry(),
+            actions: [
+                .rules: (
+                    { 0 },
+                    { actors in
+                        runs.withLock { $0.append(actors.map(\.name)) }
+                        await gate.pass()
+                        return ReloadReceipt(generation: 1, summary: "")
+                    }
+                )
+            ])
+        let admin = ReloadActor(name: "administrator")
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await coordinator.reload() }
+            await gate.arrival()
+            for actor in [admin, .signal, admin] { group.addTask { await coordinator.reload(by: actor) } }
+            gate.open()
+            await group.waitForAll()
+        }
+        await coordinator.reload(by: admin)
+        let told = runs.withLock { $0 }
+        #expect(told.first == ["SIGHUP"] && told.last == ["administrator"])
+        // Some may come only after the gate is open; whoever shares a run is named once.
+        #expect(told.allSatisfy { Set($0).count == $0.count && !$0.isEmpty })
+        #expect(told.dropFirst().dropLast().joined().contains("administrator"))
+    }
+
     @Test func logsOneLineForEachKindWithTheReason() async {
         let lines = Mutex<[String]>([])
         let output = LogOutput { line in lines.withLock { $0.append(String(decoding: line, as: UTF8.self)) } }
@@ -142,8 +173,8 @@ import Testing
             logger: Logger(label: "reload") { JSONLogHandler(label: $0, output: output) },
             metrics: PrometheusRegistry(),
             actions: [
-                .rules: ({ 1 }, { throw Broken() }),
-                .certificates: ({ 1 }, { ReloadReceipt(generation: 2, summary: "expires 2026-06-01") }),
+                .rules: ({ 1 }, { _ in throw Broken() }),
+                .certificates: ({ 1 }, { _ in ReloadReceipt(generation: 2, summary: "expires 2026-06-01") }),
             ])
         await coordinator.reload()
         let logged = lines.withLock { $0 }

@@ -1,73 +1,141 @@
-import Foundation
-import Messaging
+package import Logging
+package import Messaging
 package import Operations
+package import PostgresStore
 package import Routing
 import Synchronization
 
-/// Reads the rules directory, and holds the rules in force.
+/// Reads the rules directory, and holds the rules in force, with who loaded them and what went wrong last.
 package final class RulesLoader: Sendable {
-    private let directory: String
-    private let current: Mutex<RulesInForce>
+    /// The rules in force, and how they came to be.
+    package struct Standing: Sendable {
+        package var inForce: RulesInForce
+        package var files: RulesFiles
+        package var loadedAt: Timestamp
+        package var loadedBy: String
+        package var failure: GatewayRules.Failure?
+        /// Loads that are not on record yet.
+        package var events: [RulesEvent] = []
+    }
+
+    /// What other rules would change, or why that was not found out. Bounded in time.
+    package typealias Comparison = @Sendable (_ live: RulesInForce, _ candidate: RulesInForce) async -> RulesPreview
+
+    package let directory: String
+    /// An element when there is something to put on record; for one reader.
+    package let news: AsyncStream<Void>
+    private let logger: Logger
+    private let now: @Sendable () -> Timestamp
+    private let state: Mutex<Standing>
+    private let newsContinuation: AsyncStream<Void>.Continuation
+
+    /// Loads beyond these that nobody could put on record are forgotten, the oldest first.
+    private static let eventsMax = 100
 
     /// - Throws: `RulesErrors`, every error with file, line and column.
-    package init(directory: String) throws(RulesErrors) {
+    package init(
+        directory: String, logger: Logger = Logger(label: "rules"),
+        now: @escaping @Sendable () -> Timestamp = SystemTime.now
+    ) throws(RulesErrors) {
+        let files = try RulesFiles(directory: directory)
+        let inForce = try files.inForce(generation: 1)
         self.directory = directory
-        current = Mutex(Self.inForce(try Self.read(directory), generation: 1))
+        self.logger = logger
+        self.now = now
+        (news, newsContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        let start = "start"
+        state = Mutex(
+            Standing(
+                inForce: inForce, files: files, loadedAt: now(), loadedBy: start,
+                events: [
+                    RulesEvent(
+                        at: now(), actorID: nil, actor: start, outcome: "swapped", digest: inForce.rules.digestText)
+                ]))
+        newsContinuation.yield()
     }
 
     /// With what a message is decided by.
-    package var inForce: RulesInForce { current.withLock { $0 } }
+    package var inForce: RulesInForce { state.withLock { $0.inForce } }
 
-    package var rules: RoutingRules { current.withLock { $0.rules } }
+    package var rules: RoutingRules { inForce.rules }
 
     /// Counts the rules swapped in, from 1.
-    package var generation: Int64 { current.withLock { $0.generation } }
+    package var generation: Int64 { inForce.generation }
 
-    /// Swaps whole, or throws and leaves the rules as they were.
-    package func reload() throws(RulesErrors) -> ReloadReceipt {
-        let rules = try Self.read(directory)
-        return current.withLock { current in
-            if rules.digest != current.rules.digest {
-                current = Self.inForce(rules, generation: current.generation + 1)
+    package var standing: Standing { state.withLock { $0 } }
+
+    /// Takes loads off the list that are on record now.
+    package func drop(_ events: [RulesEvent]) {
+        state.withLock { state in state.events.removeAll { events.contains($0) } }
+    }
+
+    /// Loads, checks, compares and swaps whole; or throws and leaves the rules as they were.
+    /// - Parameter compare: tells what changes before it does; `nil` = nobody can.
+    package func reload(
+        by actors: [ReloadActor] = [.signal], comparing compare: Comparison? = nil
+    ) async throws(RulesErrors) -> ReloadReceipt {
+        let live = inForce
+        do throws(RulesErrors) {
+            let loaded = try await RulesFiles.load(directory: directory, generation: live.generation + 1).get()
+            guard loaded.rules.rules.digest != live.rules.digest else {
+                note(actors, "unchanged") { _ in }
+                return receipt(live)
             }
-            return ReloadReceipt(generation: current.generation, summary: "rules from \(directory)")
-        }
-    }
-
-    /// The zones are looked up once, here: a message must not wait for a file.
-    private static func inForce(_ rules: RoutingRules, generation: Int64) -> RulesInForce {
-        let names = Set(rules.rules.rules.compactMap(\.condition.time?.zone))
-        let zones = names.reduce(into: [String: TimeZone]()) { $0[$1] = TimeZone(identifier: $1) }
-        return RulesInForce(rules: rules, generation: generation) { name, at in
-            zones[name]?.secondsFromGMT(for: Date(timeIntervalSince1970: Double(at.seconds)))
-        }
-    }
-
-    /// What the system says when the directory is opened; Foundation's words for it are vague.
-    private static func reason(_ directory: String) -> String {
-        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        let reason = String(cString: strerror(errno))
-        if descriptor >= 0 { close(descriptor) }
-        return descriptor >= 0 ? "it changed while it was read" : reason
-    }
-
-    private static func read(_ directory: String) throws(RulesErrors) -> RoutingRules {
-        let names: [String]
-        do {
-            names = try FileManager.default.contentsOfDirectory(atPath: directory)
+            let changes = await changes(live, loaded.rules, compare)
+            logger.notice("rules are about to change", metadata: changes)
+            note(actors, "swapped") { standing in
+                standing.inForce = loaded.rules
+                standing.files = loaded.files
+                standing.loadedAt = now()
+                standing.loadedBy = Self.names(actors)
+            }
+            return receipt(loaded.rules)
         } catch {
-            throw RoutingRules.unreadableDirectory(directory, reason: Self.reason(directory))
-        }
-        let files = names.filter { $0.hasSuffix(RulesFile.fileExtension) }.map { name -> RulesFile in
-            let path = directory + "/" + name
-            let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-            let size = attributes?[.size] as? Int ?? 0
-            if size > RulesFile.sizeLimit { return RulesFile(name: name, content: .tooLarge(bytes: size)) }
-            guard let data = FileManager.default.contents(atPath: path) else {
-                return RulesFile(name: name, content: .unreadable("this user cannot read it"))
+            note(actors, "rejected") { standing in
+                standing.failure = GatewayRules.Failure(
+                    at: now(), by: Self.names(actors), errors: error.errors.count,
+                    first: error.errors.first?.description ?? "")
             }
-            return RulesFile(name: name, content: .bytes([UInt8](data)))
+            throw error
         }
-        return try RoutingRules(files: files, directory: directory) { TimeZone(identifier: $0) != nil }
     }
+
+    private func receipt(_ rules: RulesInForce) -> ReloadReceipt {
+        let count = rules.rules.rules.rules.count
+        return ReloadReceipt(
+            generation: rules.generation, summary: "\(count) rules from \(directory), digest \(rules.rules.digestText)")
+    }
+
+    private func changes(
+        _ live: RulesInForce, _ candidate: RulesInForce, _ compare: Comparison?
+    ) async -> Logger.Metadata {
+        let preview = await compare?(live, candidate) ?? .unmade(reason: "recorded messages cannot be read here")
+        switch preview {
+        case .made(let diff):
+            var metadata: Logger.Metadata = [
+                "replayed": "\(diff.replayed)", "changed": "\(diff.changed)", "files": "\(diff.fileSummary)",
+                "cut_short": "\(diff.isCutShort)",
+            ]
+            for kind in RulesDiff.Kind.allCases { metadata["changed_\(kind.rawValue)"] = "\(diff.counts[kind] ?? 0)" }
+            return metadata
+        case .unmade(let reason):
+            let files = RulesDiff(before: live.rules, after: candidate.rules).fileSummary
+            return ["diff": "not made: \(reason)", "files": "\(files)"]
+        }
+    }
+
+    private func note(_ actors: [ReloadActor], _ outcome: String, _ change: (inout Standing) -> Void) {
+        let at = now()
+        state.withLock { standing in
+            change(&standing)
+            standing.events.append(
+                RulesEvent(
+                    at: at, actorID: actors.lazy.compactMap(\.id).first, actor: Self.names(actors), outcome: outcome,
+                    digest: standing.inForce.rules.digestText))
+            if standing.events.count > Self.eventsMax { standing.events.removeFirst() }
+        }
+        newsContinuation.yield()
+    }
+
+    private static func names(_ actors: [ReloadActor]) -> String { actors.map(\.name).joined(separator: ", ") }
 }

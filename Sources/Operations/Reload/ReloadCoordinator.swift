@@ -1,11 +1,28 @@
 package import CoreMetrics
 package import Logging
+package import Messaging
 
 /// What SIGHUP reloads. Each kind swaps whole or stays as it was, whatever becomes of the others.
 package enum ReloadKind: String, Sendable, CaseIterable {
     case certificates
     case rules
     case routes
+}
+
+/// Who asked for a reload.
+package struct ReloadActor: Sendable, Hashable {
+    /// As logs and records show it.
+    package let name: String
+    /// For an administrator, their account.
+    package let id: UniqueID?
+
+    package init(name: String, id: UniqueID? = nil) {
+        self.name = name
+        self.id = id
+    }
+
+    /// Whoever may send the process signals: its own user, and root. Which of them, a signal does not say.
+    package static let signal = ReloadActor(name: "SIGHUP")
 }
 
 /// What is live after a reload that did not fail.
@@ -49,8 +66,8 @@ package struct ReloadResult: Sendable, Hashable {
 /// Requests that come while a kind is being reloaded share one more run after it, which sees what they saw: a thousand
 /// signals cost two runs.
 package final class ReloadCoordinator: Sendable {
-    /// Loads, checks and swaps whole, or throws and leaves everything as it was.
-    package typealias Action = @Sendable () async throws -> ReloadReceipt
+    /// Loads, checks and swaps whole, or throws and leaves everything as it was. Gets all who asked, in order.
+    package typealias Action = @Sendable ([ReloadActor]) async throws -> ReloadReceipt
 
     private let reloaders: [KindReloader]
 
@@ -84,10 +101,12 @@ package final class ReloadCoordinator: Sendable {
 
     /// Reloads these kinds side by side and returns when all have ended, in the order of `ReloadKind.allCases`.
     @discardableResult
-    package func reload(_ kinds: Set<ReloadKind> = Set(ReloadKind.allCases)) async -> [ReloadResult] {
+    package func reload(
+        _ kinds: Set<ReloadKind> = Set(ReloadKind.allCases), by actor: ReloadActor = .signal
+    ) async -> [ReloadResult] {
         let chosen = reloaders.filter { kinds.contains($0.kind) }
         return await withTaskGroup(of: ReloadResult.self) { group in
-            for reloader in chosen { group.addTask { await reloader.reload() } }
+            for reloader in chosen { group.addTask { await reloader.reload(by: actor) } }
             var results: [ReloadKind: ReloadResult] = [:]
             for await result in group { results[result.kind] = result }
             return chosen.compactMap { results[$0.kind] }
@@ -105,6 +124,8 @@ private actor KindReloader {
     private var running: Task<ReloadResult, Never>?
     /// Not begun yet: whoever asks now is served by it.
     private var waiting: Task<ReloadResult, Never>?
+    /// Who waits for it, each once.
+    private var actors: [ReloadActor] = []
 
     init(
         kind: ReloadKind, generation: @escaping @Sendable () -> Int64, action: @escaping ReloadCoordinator.Action,
@@ -122,7 +143,8 @@ private actor KindReloader {
             })
     }
 
-    func reload() async -> ReloadResult {
+    func reload(by actor: ReloadActor) async -> ReloadResult {
+        if !actors.contains(actor) { actors.append(actor) }
         if let waiting { return await waiting.value }
         let previous = running
         // Not a child of the caller: a caller that gives up must not leave the next one with half a reload.
@@ -137,10 +159,12 @@ private actor KindReloader {
     private func run() async -> ReloadResult {
         running = waiting
         waiting = nil
+        let actors = actors
+        self.actors = []
         let outcome: ReloadResult.Outcome
         do {
             let before = generation()
-            let receipt = try await action()
+            let receipt = try await action(actors)
             outcome = receipt.generation == before ? .unchanged(receipt) : .swapped(receipt)
         } catch {
             outcome = .rejected(reason: String(describing: error))
