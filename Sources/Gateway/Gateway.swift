@@ -96,7 +96,9 @@ package struct Gateway: Sendable {
         services.append(GatedService(database.gate, record))
         services += try delivery(configuration, database, logger: logger)
         services += forwarding(configuration, database, board: board, logger: logger)
-        let api = api(configuration, database, certificates, rules, logger: logger)
+        let live = LiveRules(
+            rules: rules, reloads: reloads, database: database, gateway: { journal.standing.id })
+        let api = api(configuration, database, certificates, live, logger: logger)
         if let api { services.append(api.service) }
         services += [
             ReloadService(hangups, reloads, intake: intake, logger: logger), EndService(endings), ingress,
@@ -225,7 +227,7 @@ package struct Gateway: Sendable {
 
     private static func api(
         _ configuration: GatewayConfiguration, _ database: Database, _ certificates: CertificateLoader,
-        _ rules: RulesLoader, logger: Logger
+        _ live: LiveRules, logger: Logger
     ) -> (service: any Service, port: Int)? {
         guard configuration.supabase.isConfigured else {
             logger.warning("neither SUPABASE_JWT_SECRET nor SUPABASE_JWKS_URL is set: the landlords' API is not served")
@@ -240,13 +242,13 @@ package struct Gateway: Sendable {
         let routes = database.routes
         let explainer = Explainer(
             store: database.explanations, lookup: database.explanationLookup,
-            world: .running(table: { routes.table.snapshot }, rules: { rules.inForce }),
+            world: .running(table: { routes.table.snapshot }, rules: { live.rules.inForce }),
             countryCode: configuration.defaultCountryCode, now: SystemTime.now)
         let server = APIServer(
             configuration: APIConfiguration(host: configuration.bind, port: configuration.apiPort),
-            store: database.conversations, explainer: explainer, verifier: verifier,
-            tls: { certificates.holder.current },
-            signatureTemplate: { rules.rules.signature }, clock: SystemTime.now, logger: logger)
+            store: database.conversations, explainer: explainer, rules: live, verifier: verifier,
+            tls: { certificates.holder.current }, signatureTemplate: { live.rules.rules.signature },
+            clock: SystemTime.now, logger: logger)
         return (APIService(server, port: configuration.apiPort), configuration.apiPort)
     }
 }

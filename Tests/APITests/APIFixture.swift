@@ -21,6 +21,7 @@ struct APIFixture: Sendable {
 
     let store: APIConversationStore
     let log = LogLines()
+    let rules = APIRules()
     var limits = APILimits()
     var publishedKeys: PublishedKeys?
     var explainer = RefusingExplainer()
@@ -47,9 +48,8 @@ struct APIFixture: Sendable {
 
     var router: APIRouter {
         APIServer.router(
-            store: store, explainer: explainer, verifier: verifier, signatureTemplate: { .standard },
-            clock: { Self.now }, limits: limits,
-            logger: logger)
+            store: store, explainer: explainer, rules: rules, verifier: verifier, signatureTemplate: { .standard },
+            clock: { Self.now }, limits: limits, logger: logger)
     }
 
     var application: Application<RouterResponder<APIContext>> { application(router) }

@@ -25,8 +25,8 @@ import Testing
         let (ports, listening) = AsyncStream<Int>.makeStream()
         let server = APIServer(
             configuration: APIConfiguration(host: "127.0.0.1", port: 0, limits: fixture.limits), store: fixture.store,
-            explainer: fixture.explainer, verifier: fixture.verifier, tls: tls, signatureTemplate: { .standard },
-            clock: { APIFixture.now },
+            explainer: fixture.explainer, rules: fixture.rules, verifier: fixture.verifier, tls: tls,
+            signatureTemplate: { .standard }, clock: { APIFixture.now },
             logger: fixture.logger, onListening: { listening.yield($0) })
         let group = ServiceGroup(services: [server], logger: fixture.logger)
         return try await withThrowingTaskGroup(of: Void.self) { tasks in

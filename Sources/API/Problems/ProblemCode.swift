@@ -27,6 +27,7 @@ package enum ProblemCode: String, CaseIterable, Sendable {
     case idempotencyMismatch = "idempotency-mismatch"
     case textTooLong = "text-too-long"
     case invalidMessage = "invalid-message"
+    case invalidRules = "invalid-rules"
     case headersTooLarge = "headers-too-large"
     case internalError = "internal-error"
     case databaseUnavailable = "database-unavailable"
@@ -46,7 +47,7 @@ package enum ProblemCode: String, CaseIterable, Sendable {
         case .targetTooLong: .uriTooLong
         case .unsupportedMediaType: .unsupportedMediaType
         case .expectationFailed: .expectationFailed
-        case .idempotencyMismatch, .textTooLong, .invalidMessage: .unprocessableContent
+        case .idempotencyMismatch, .textTooLong, .invalidMessage, .invalidRules: .unprocessableContent
         case .headersTooLarge: .requestHeaderFieldsTooLarge
         case .internalError: .internalServerError
         case .databaseUnavailable, .signingKeysUnavailable: .serviceUnavailable
@@ -80,6 +81,7 @@ package enum ProblemCode: String, CaseIterable, Sendable {
         case .idempotencyMismatch: "The idempotency key was used for something else"
         case .textTooLong: "The text is too long"
         case .invalidMessage: "The message cannot be sent as it is"
+        case .invalidRules: "The rules cannot be used"
         case .headersTooLarge: "The headers are too large"
         case .internalError: "Something went wrong on our side"
         case .databaseUnavailable: "The database cannot be reached"

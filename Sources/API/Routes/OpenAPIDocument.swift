@@ -79,6 +79,40 @@ enum OpenAPIDocument {
                 "200": {"description": "What, why, and with what it was decided", "content": {"application/json": {
                   "schema": {"$ref": "#/components/schemas/Explanation"}}}},
                 "default": {"$ref": "#/components/responses/Problem"}}}},
+          "/api/admin/rules": {
+            "get": {"operationId": "rulesStatus", "summary": "By which rules the gateways decide, since when, by whom",
+              "security": [{"administrator": []}],
+              "responses": {
+                "200": {"description": "As rules status prints it", "content": {"application/json": {"schema": \#
+        {"$ref": "#/components/schemas/RulesStatus"}}}},
+                "default": {"$ref": "#/components/responses/Problem"}}}},
+          "/api/admin/rules/check": {
+            "post": {"operationId": "checkRules", "summary": "Whether rules can be used, with every mistake",
+              "security": [{"administrator": []}],
+              "requestBody": {"$ref": "#/components/requestBodies/Rules"},
+              "responses": {
+                "200": {"description": "As rules check prints it; rules is absent where there are errors", \#
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RulesCheck"}}}},
+                "default": {"$ref": "#/components/responses/Problem"}}}},
+          "/api/admin/rules/diff": {
+            "post": {"operationId": "compareRules", "summary": "Which recorded messages rules would decide differently",
+              "description": "The newest messages of tenants are replayed through these rules and those in force. \#
+        Nothing is written or sent.",
+              "security": [{"administrator": []}],
+              "requestBody": {"$ref": "#/components/requestBodies/Rules"},
+              "responses": {
+                "200": {"description": "As rules diff prints it", "content": {"application/json": {"schema": \#
+        {"$ref": "#/components/schemas/RulesDiff"}}}},
+                "default": {"$ref": "#/components/responses/Problem"}}}},
+          "/api/admin/rules/reload": {
+            "post": {"operationId": "reloadRules", "summary": "Load the gateway's rules directory, as SIGHUP does",
+              "security": [{"administrator": []}],
+              "responses": {
+                "200": {"description": "Live", "content": {"application/json": {"schema": {"type": "object", \#
+        "required": ["outcome", "generation", "digest", "summary"], "properties": {
+                  "outcome": {"type": "string", "enum": ["swapped", "unchanged"]},
+                  "generation": {"type": "integer"}, "digest": {"type": "string"}, "summary": {"type": "string"}}}}}},
+                "default": {"$ref": "#/components/responses/Problem"}}}},
           "/api/openapi.json": {
             "get": {"operationId": "describe", "summary": "This document", "security": [],
               "responses": {"200": {"description": "OpenAPI 3.1", "content": {"application/openapi+json": {}}}}}}
@@ -93,6 +127,14 @@ enum OpenAPIDocument {
               "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}},
             "cursor": {"name": "cursor", "in": "query", "description": "next of the page before, unchanged",
               "schema": {"type": "string"}}},
+          "requestBodies": {"Rules": {"required": true, "content": {"application/json": {"schema": {"type": "object",
+            "additionalProperties": false, "properties": {
+              "files": {"type": "array", "maxItems": 1000, "description": "In place of the gateway's rules directory.",
+                "items": {"type": "object", "required": ["name", "content"], "additionalProperties": false, \#
+        "properties": {
+                  "name": {"type": "string", "minLength": 1, "maxLength": 255}, "content": {"type": "string"}}}},
+              "last": {"type": "integer", "minimum": 1, "maximum": 100000, "default": 1000,
+                "description": "How many messages are replayed."}}}}}}},
           "responses": {"Problem": {"description": "It could not be done", "content": {
             "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}},
           "schemas": {
@@ -158,6 +200,55 @@ enum OpenAPIDocument {
                 "identities": {"type": "array", "items": {"type": "object"}},
                 "table": {"type": "object", "description": "The routing table that now is decided by"},
                 "rules": {"type": "object", "description": "The rules that now is decided by"}}},
+            "RulesCheck": {"type": "object", "required": ["directory", "errors", "error_count"], "properties": {
+                "directory": {"type": "string"},
+                "rules": {"type": "object", "required": ["digest", "rules"], "properties": {
+                  "digest": {"type": "string"}, "rules": {"type": "array", "items": {"type": "string"}}}},
+                "errors": {"type": "array", "items": {"type": "object", "required": ["file", "problem", "hint", \#
+        "summary"],
+                  "properties": {"file": {"type": "string"}, "line": {"type": "integer"}, "column": {"type": \#
+        "integer"}, "text": {"type": "string"}, "problem": {"type": "string"}, "hint": {"type": "string"}, \#
+        "summary": {"type": "string"}}}},
+                "error_count": {"type": "integer", "minimum": 0}}},
+            "RulesVerdict": {"type": "object", "required": ["destination", "rules", "actions"], "properties": {
+                "destination": {"type": "string", "description": "landlord and an id, held, or unclaimed"},
+                "rules": {"type": "array", "items": {"type": "string"}},
+                "actions": {"type": "array", "items": {"type": "string"}}}},
+            "RulesDiff": {"type": "object", "required": ["is_unchanged", "replayed", "changed", "counts", "changes", \#
+        "settings", "is_cut_short", "caveats"],
+              "properties": {
+                "is_unchanged": {"type": "boolean", "description": "Neither a verdict nor a setting would be another."},
+                "replayed": {"type": "integer", "minimum": 0}, "changed": {"type": "integer", "minimum": 0},
+                "counts": {"type": "object", "properties": {"destination": {"type": "integer"}, \#
+        "actions": {"type": "integer"}, "rules": {"type": "integer"}}},
+                "changes": {"type": "array", "items": {"type": "object", "required": ["message", "sent_at", "sender", \#
+        "before", "after", "actions_added", "actions_removed"],
+                  "properties": {
+                    "message": {"type": "string", "format": "uuid"},
+                    "sent_at": {"$ref": "#/components/schemas/Moment"},
+                    "sender": {"type": "string", "description": "Masked"},
+                    "before": {"$ref": "#/components/schemas/RulesVerdict"},
+                    "after": {"$ref": "#/components/schemas/RulesVerdict"},
+                    "actions_added": {"type": "array", "items": {"type": "string"}},
+                    "actions_removed": {"type": "array", "items": {"type": "string"}}}}},
+                "settings": {"type": "array", "items": {"type": "object", "required": ["name", "before", "after"]}},
+                "is_cut_short": {"type": "boolean", "description": "Time was up before all were replayed."},
+                "caveats": {"type": "array", "items": {"type": "string"}, "description": "What a replay cannot tell."}}},
+            "RulesStatus": {"type": "object", "required": ["directory", "gateways"], "properties": {
+                "directory": {"$ref": "#/components/schemas/RulesCheck"},
+                "problem": {"type": "string", "description": "Why gateways may be missing."},
+                "gateways": {"type": "array", "items": {"type": "object", "required": ["gateway", "host", "process", \#
+        "directory", "generation", "digest", "rules", "loaded_at", "loaded_by", "same_since", "same_since_by", \#
+        "seen_at", "is_running"],
+                  "properties": {
+                    "gateway": {"type": "string", "format": "uuid"}, "host": {"type": "string"},
+                    "process": {"type": "integer"}, "directory": {"type": "string"},
+                    "generation": {"type": "integer"}, "digest": {"type": "string"}, "rules": {"type": "integer"},
+                    "loaded_at": {"$ref": "#/components/schemas/Moment"}, "loaded_by": {"type": "string"},
+                    "same_since": {"$ref": "#/components/schemas/Moment"}, "same_since_by": {"type": "string"},
+                    "seen_at": {"$ref": "#/components/schemas/Moment"}, "is_running": {"type": "boolean"},
+                    "directory_differs": {"type": "boolean"},
+                    "last_failure": {"type": "object", "required": ["at", "by", "errors", "first_error"]}}}}}},
             "Problem": {"type": "object", "required": ["type", "title", "status", "code", "detail"],
               "properties": {
                 "type": {"type": "string", "format": "uri-reference"},
@@ -193,6 +284,7 @@ enum OpenAPIDocument {
           "idempotency-mismatch": {"status": 422, "title": "The idempotency key was used for something else"},
           "text-too-long": {"status": 422, "title": "The text is too long"},
           "invalid-message": {"status": 422, "title": "The message cannot be sent as it is"},
+          "invalid-rules": {"status": 422, "title": "The rules cannot be used"},
           "headers-too-large": {"status": 431, "title": "The headers are too large"},
           "internal-error": {"status": 500, "title": "Something went wrong on our side"},
           "database-unavailable": {"status": 503, "title": "The database cannot be reached"},

@@ -18,6 +18,8 @@ package struct APIConfiguration: Sendable {
 package struct APILimits: Sendable {
     /// A message of 4,096 characters fits twice over, however it is escaped.
     package var bodyBytesMax = 64 * 1024
+    /// Of an administrator's request about rules: ten thousand of them.
+    package var rulesBodyBytesMax = 2 * 1024 * 1024
     /// A field must be able to hold a token that is too long, so that it is answered as one.
     package var headerFieldBytesMax = 16 * 1024
     package var headerBytesMax = 32 * 1024

@@ -18,10 +18,11 @@ package struct APIServer: Service {
     /// - Parameters:
     ///   - tls: asked for every connection.
     ///   - signatureTemplate: the platform's, asked for every reply; rules can be reloaded.
+    ///   - rules: what administrators do about rules.
     ///   - onListening: called once with the port that was bound.
     package init(
         configuration: APIConfiguration, store: any ConversationStore, explainer: any MessageExplainer,
-        verifier: TokenVerifier, tls: @escaping TLSProvider,
+        rules: any RulesControl, verifier: TokenVerifier, tls: @escaping TLSProvider,
         signatureTemplate: @escaping @Sendable () -> LandlordSignature,
         clock: @escaping @Sendable () -> Timestamp, logger: Logger,
         onListening: @escaping @Sendable (_ port: Int) -> Void = { _ in }
@@ -31,8 +32,8 @@ package struct APIServer: Service {
         self.application = Self.application(
             configuration: configuration,
             router: Self.router(
-                store: store, explainer: explainer, verifier: verifier, signatureTemplate: signatureTemplate,
-                clock: clock,
+                store: store, explainer: explainer, rules: rules, verifier: verifier,
+                signatureTemplate: signatureTemplate, clock: clock,
                 limits: configuration.limits, logger: logger),
             tls: tls, logger: logger, onListening: onListening)
     }
@@ -49,15 +50,17 @@ package struct APIServer: Service {
 
     /// The operations the API has.
     static func router(
-        store: any ConversationStore, explainer: any MessageExplainer, verifier: TokenVerifier,
-        signatureTemplate: @escaping @Sendable () -> LandlordSignature, clock: @escaping @Sendable () -> Timestamp,
-        limits: APILimits, logger: Logger
+        store: any ConversationStore, explainer: any MessageExplainer, rules: any RulesControl,
+        verifier: TokenVerifier, signatureTemplate: @escaping @Sendable () -> LandlordSignature,
+        clock: @escaping @Sendable () -> Timestamp, limits: APILimits, logger: Logger
     ) -> APIRouter {
         let conversations = ConversationEndpoints(
             store: store, signatureTemplate: signatureTemplate, clock: clock, bodyBytesMax: limits.bodyBytesMax)
         return APIRouter(
-            groups: [conversations, ExplainEndpoint(explainer: explainer), OpenAPIEndpoint()], verifier: verifier,
-            clock: clock, logger: logger)
+            groups: [
+                conversations, ExplainEndpoint(explainer: explainer),
+                RulesEndpoints(rules: rules, bodyBytesMax: limits.rulesBodyBytesMax), OpenAPIEndpoint(),
+            ], verifier: verifier, clock: clock, logger: logger)
     }
 
     /// - Parameter tls: `nil` = plain, for tests alone.
