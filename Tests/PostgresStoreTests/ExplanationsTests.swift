@@ -63,6 +63,17 @@ import Testing
         #expect(tap.message(at: world.endpoint).replyPayload == ChoiceToken(question: question.id, choice: 1).text)
     }
 
+    @Test("a question that nobody answered stays with the message it was asked for")
+    func expired() async throws {
+        let world = try await RecorderWorld()
+        try await world.record([world.held("w1")])
+        try await world.record([world.held("w2")])
+        try await world.owner.execute("UPDATE gateway.questions SET expires_at = now() - interval '1 s'")
+        #expect(try await world.expire(nil).expired == 1)
+        #expect(try await facts(world, "w1").questions.map(\.status) == ["expired"])
+        #expect(try await facts(world, "w2").questions.isEmpty)
+    }
+
     @Test("what administrators did stands beside it, and what is to be passed on")
     func acts() async throws {
         let world = try await RecorderWorld()
@@ -76,7 +87,10 @@ import Testing
         let held = try await facts(world, "w2")
         #expect(held.jobs.isEmpty)
         try await world.owner.execute(
-            "SELECT gateway.inbox_assign('\(held.id)', '\(RecorderWorld.ann)', '10000000-0000-0000-0000-000000000002', 'root')"
+            """
+            SELECT gateway.inbox_assign('\(held.id)', '\(RecorderWorld.ann)', '10000000-0000-0000-0000-000000000002',
+              'root')
+            """
         )
         let given = try await facts(world, "w2")
         #expect(given.metadata.rung == "assigned" && given.place?.landlord == RecorderWorld.ann)

@@ -134,6 +134,8 @@ import Testing
         for message in messages {
             let expected = Resolver(table: whole, today: today).firstPass(message, at: world.endpoint)
             #expect(Resolver(table: small, today: today).firstPass(message, at: world.endpoint) == expected)
+            let smallest = try await source.table(base, with: [message])
+            #expect(Resolver(table: smallest, today: today).firstPass(message, at: world.endpoint) == expected)
         }
         #expect(small.landlord(RecorderWorld.bob)?.isEnabled == false)
     }
