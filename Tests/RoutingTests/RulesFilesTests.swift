@@ -29,9 +29,9 @@ import Testing
         #expect(error(large)?.contains("at most 1000 with 16777216 bytes") == true)
     }
 
-    @Test("half a million mistakes are not all kept")
+    @Test("more mistakes than anybody mends are not all kept")
     func mistakes() {
-        let text = "version: 1\nrules: [" + String(repeating: "7,", count: 500_000) + "7]\n"
+        let text = "version: 1\nrules: [" + String(repeating: "7,", count: 20_000) + "7]\n"
         let files = ["a.yaml", "b.yaml"].map { RulesFile(name: $0, text: text) }
         let errors = #expect(throws: RulesErrors.self) {
             _ = try RoutingRules(files: files, directory: "rules", isTimeZone: { _ in true })
