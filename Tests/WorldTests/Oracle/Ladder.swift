@@ -218,8 +218,11 @@ struct Ladder {
         let before = departures.filter { departure in
             departure.person != person && leftAt.map { departure.between.upperBound <= $0 } ?? true
         }.map(\.between)
-        if let came = before.map({ isGenerous ? $0.lowerBound : $0.upperBound }).max(), learnt < came { return false }
-        if let leftAt, learnt >= leftAt { return false }
+        // The provider tells whole seconds: the last one is the leaver's.
+        if let came = before.map({ isGenerous ? $0.lowerBound - 1 : $0.upperBound }).max(), learnt <= came {
+            return false
+        }
+        if let leftAt, leftAt == lost ? learnt >= leftAt : learnt > leftAt { return false }
         // Who shows one number had left every other by then, but for one they were first seen with later.
         if question.number != nil, !shown, let sentAt = question.sentAt, learnt > sentAt {
             return people.firstSeen(identity, asOf: tick).map { learnt < $0 } ?? false

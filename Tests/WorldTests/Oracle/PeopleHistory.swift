@@ -239,7 +239,7 @@ struct PeopleHistory {
 
     /// A number was somebody's at a moment, and until they were seen with another one.
     private mutating func notePast(_ phone: Identity, of person: Person, at: Moment, tick: Int) {
-        guard !hasLeft(phone, person) else { return }
+        guard !hasLeft(phone, person), lost(phone, person, asOf: .max) == nil else { return }
         let since = holdings(of: person, asOf: .max).filter { $0.until == nil && $0.identity.isLike(phone) }
         let left = since.map(\.firstSeen).filter { $0 > at }.min() ?? at
         hold(phone, person, tick: tick, at: at, leftAt: left, isTold: false)

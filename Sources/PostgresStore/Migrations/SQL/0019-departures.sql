@@ -99,7 +99,7 @@ RETURNS boolean LANGUAGE sql STABLE AS $$
               AND x.retired_at IS NULL AND x.first_seen >= p_at + interval '1 second')
 $$;
 
--- A number was somebody's at p_at, and until they were first seen with another one.
+-- A number nobody knew of was somebody's at p_at, and until they were first seen with another one.
 CREATE OR REPLACE FUNCTION gateway.note_past_number(
   p_person uuid, p_scope text, p_value text, p_dial bigint, p_at timestamptz, p_source text)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -108,7 +108,7 @@ DECLARE
 BEGIN
   IF p_person IS NULL OR EXISTS (
        SELECT FROM gateway.identities x WHERE x.person_id = p_person AND x.kind = 'phone' AND x.scope = p_scope
-          AND x.value = p_value AND x.retired_reason = 'number_change') THEN
+          AND x.value = p_value AND x.retired_reason IN ('number_change', 'recycled')) THEN
     RETURN;
   END IF;
   SELECT min(x.first_seen) INTO left_by FROM gateway.identities x
