@@ -94,6 +94,8 @@ extension EndToEndTests {
                 gateway.send(SIGKILL)
                 try await gateway.end()
                 try await cluster.start()
+                // Who connects while it recovers may be sent away once more.
+                try await eventually("the database to serve again") { (try? await stage.number("SELECT 1")) == 1 }
                 #expect(
                     try await stage.number(
                         "SELECT count(*) FROM gateway.whatsapp_messages WHERE wamid LIKE 'wamid.kept-%'") == 20)

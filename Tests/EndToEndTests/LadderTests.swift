@@ -122,8 +122,11 @@ extension EndToEndTests {
                     #expect(refused.errors.contains(words) && refused.errors.split(separator: "\n").count == 1)
                 }
                 #expect(
-                    try await stage.texts("SELECT entity || ' ' || (actor IS NULL) FROM gateway.audit_log ORDER BY at")
-                        == ["message false", "sender true"])
+                    try await stage.texts(
+                        """
+                        SELECT entity || ' ' || (actor IS NULL) FROM gateway.audit_log
+                         WHERE action = 'explain' ORDER BY at
+                        """) == ["message false", "sender true"])
             }
         }
 
