@@ -28,7 +28,7 @@ import Testing
         "what is nobody's id or number is refused, and not repeated",
         arguments: [
             ("", nil), (String(repeating: "x", count: 513), nil), ("a\u{0}b", nil), ("07911", nil), ("+44 79", nil),
-            ("ask at the office", .phone),
+            ("+44abc", nil), ("ask at the office", .phone),
         ] as [(String, ExplanationSubject.Kind?)])
     func refused(text: String, kind: ExplanationSubject.Kind?) {
         do throws(ExplanationError) {

@@ -111,14 +111,14 @@ package enum ExplanationSubject: Hashable, Sendable {
         }
     }
 
-    /// Our ids are messages'; digits and what people put between them are a number; `US.13491208655302741918` and
-    /// `US.ENT.…` are account ids; everything else is a message's id.
+    /// Our ids are messages'; digits and what people put between them are a number, and so is what begins with a plus
+    /// sign; `US.13491208655302741918` and `US.ENT.…` are account ids; everything else is a message's id.
     private static func kind(of text: String) -> Kind {
         // One may have no letters.
         if UniqueID(text) != nil { return .message }
         let between: Set<Unicode.Scalar> = ["+", " ", "-", "(", ")", ".", "/"]
         let isNumber = text.unicodeScalars.allSatisfy { between.contains($0) || ("0"..."9").contains($0) }
-        if isNumber { return .phone }
+        if isNumber || text.hasPrefix("+") { return .phone }
         let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         func isAlphanumeric(_ byte: UInt8) -> Bool {
             switch byte {
