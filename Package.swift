@@ -169,6 +169,7 @@ let package = Package(
             dependencies: [
                 "Messaging",
                 "Delivery",
+                crypto,
                 httpClient,
                 nioCore,
                 nioHTTP1,

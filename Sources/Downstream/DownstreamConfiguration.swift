@@ -7,17 +7,44 @@ package struct DownstreamConfiguration: Sendable {
     /// By source, what it always sends beside its signature.
     package var companionHeaders: [WebhookSource: [String: String]] = [:]
     package let userAgent: String
-    package var connectTimeoutMilliseconds: Int64 = 5_000
-    /// For one whole call. A claim has to hold more than twice as long.
-    package var callTimeoutMilliseconds: Int64 = 15_000
+    package var timing = DownstreamTiming()
 
     package init(url: Secret, userAgent: String) throws(DownstreamConfigurationError) {
-        try Self.check(url.reveal())
+        try DownstreamAddress.check(url.reveal())
         self.url = url
         self.userAgent = userAgent
     }
+}
 
-    private static func check(_ text: String) throws(DownstreamConfigurationError) {
+/// How long a handler is waited for.
+package struct DownstreamTiming: Hashable, Sendable {
+    package var connectMilliseconds: Int64 = 5_000
+    /// For one whole call. A claim has to hold more than twice as long.
+    package var callMilliseconds: Int64 = 15_000
+
+    package init() {}
+}
+
+/// The endpoints that rules name, and what their deliveries are signed with.
+package struct DownstreamEndpoints: Sendable {
+    /// By name. An address may hold a key in its path or query, so it is never shown.
+    package private(set) var addresses: [String: Secret] = [:]
+    /// Without it nothing is signed.
+    package var secret: Secret?
+    package let userAgent: String
+    package var timing = DownstreamTiming()
+
+    package init(userAgent: String) { self.userAgent = userAgent }
+
+    package mutating func add(_ name: String, _ address: Secret) throws(DownstreamConfigurationError) {
+        try DownstreamAddress.check(address.reveal())
+        addresses[name] = address
+    }
+}
+
+/// Addresses that may be posted to: over TLS, or on this machine.
+private enum DownstreamAddress {
+    static func check(_ text: String) throws(DownstreamConfigurationError) {
         let isPlain = text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && !"#\\\"<>".utf8.contains($0) }
         let isEncrypted = text.hasPrefix("https://")
         guard isPlain, isEncrypted || text.hasPrefix("http://") else { throw .badURL }
@@ -52,7 +79,7 @@ package enum DownstreamConfigurationError: Error, Hashable, CustomStringConverti
         case .badURL: "is not an address such as https://handler.example/webhooks"
         case .hasCredentials:
             "has a user or password before the host; take them out, and let the handler check the signature instead"
-        case .inClear: "would send webhooks unencrypted; use https:// (http:// is for 127.0.0.1 alone)"
+        case .inClear: "would be sent to unencrypted; use https:// (http:// is for 127.0.0.1 alone)"
         }
     }
 }

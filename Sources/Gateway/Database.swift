@@ -19,6 +19,7 @@ struct Database: Sendable {
     let questions: PostgresOutboxStore
     let expiry: QuestionExpiry
     let forwards: PostgresForwardQueue
+    let ruleDeliveries: PostgresRuleDeliveryQueue
     let conversations: PostgresConversationStore
     let explanations: PostgresExplanations
     let explanationLookup: PostgresConversationLookup
@@ -46,12 +47,14 @@ struct Database: Sendable {
         }
         let session = RecorderSession(recording)
         recorder = PostgresRecorder(
-            session, host: host, passesWebhooksOn: configuration.downstream != nil)
+            session, host: host, passesWebhooksOn: configuration.downstream != nil,
+            noticesTo: configuration.ruleDeliveries.noticesTo)
         lookup = PostgresConversationLookup(session)
         outbox = PostgresOutboxStore(connection("outbox"))
         questions = PostgresOutboxStore(connection("questions"))
         expiry = QuestionExpiry(PostgresPool(connection("expiry"), limits: .init(connectionsMax: 1)))
         forwards = PostgresForwardQueue(connection("forwards"))
+        ruleDeliveries = PostgresRuleDeliveryQueue(connection("rule deliveries"))
         conversations = PostgresConversationStore(
             PostgresPool(connection("api"), limits: .init(connectionsMax: Self.landlordConnectionsMax)))
         let explaining = RecorderSession(connection("explain"))
@@ -79,7 +82,10 @@ struct Database: Sendable {
         }
         replayer = RulesReplayer(configuration: connection("rules diff"), routes: routes, gate: gate)
         record = connection("rules")
-        housekeeping = Self.housekeeping(upkeep, logger: logger)
+        let standing = PostgresPool(connection("rule standing"), limits: .init(connectionsMax: 1))
+        housekeeping =
+            Self.housekeeping(upkeep, logger: logger)
+            + [RuleDeliveryReporter.watching(standing, configuration.ruleDeliveries.names, logger: logger)]
     }
 
     /// What is received on and sent from, as the configuration says.

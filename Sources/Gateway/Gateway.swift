@@ -49,7 +49,9 @@ package struct Gateway: Sendable {
         let board = HealthBoard()
         let fatal = FatalErrorService()
         let certificates = try CertificateLoader(directory: configuration.certificatesDirectory)
-        let rules = try RulesLoader(directory: configuration.rulesDirectory, logger: logger)
+        let rules = try RulesLoader(
+            directory: configuration.rulesDirectory, downstreams: configuration.ruleDeliveries.names,
+            logger: logger)
         let journal = try openJournal(configuration, board: board, fatal: fatal, logger: logger)
         registry.collect { JournalMetrics.samples(journal.standing) }
         registry.collect { board.samples() }
@@ -96,6 +98,7 @@ package struct Gateway: Sendable {
         services.append(GatedService(database.gate, record))
         services += try delivery(configuration, database, logger: logger)
         services += forwarding(configuration, database, board: board, logger: logger)
+        services += ruleDeliveries(configuration, database, board: board, logger: logger)
         let live = LiveRules(
             rules: rules, reloads: reloads, database: database, gateway: { journal.standing.id })
         let api = api(configuration, database, certificates, live, logger: logger)
@@ -166,6 +169,18 @@ package struct Gateway: Sendable {
             logger: logger, health: board.register("forwarding", blocksAcknowledging: false, state: .ok))
         let service = ForwardService(
             downstream: downstream, queue: database.forwards, worker: "\(newID())", observe: reporter.observe)
+        return [GatedService(database.gate, service)]
+    }
+
+    private static func ruleDeliveries(
+        _ configuration: GatewayConfiguration, _ database: Database, board: HealthBoard, logger: Logger
+    ) -> [any Service] {
+        let endpoints = configuration.ruleDeliveries.endpoints
+        guard !endpoints.addresses.isEmpty else { return [] }
+        let reporter = RuleDeliveryReporter(
+            logger: logger, health: board.register("rule_deliveries", blocksAcknowledging: false, state: .ok))
+        let service = RuleDeliveryService(
+            endpoints: endpoints, queue: database.ruleDeliveries, worker: "\(newID())", observe: reporter.observe)
         return [GatedService(database.gate, service)]
     }
 

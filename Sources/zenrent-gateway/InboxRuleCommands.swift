@@ -4,8 +4,8 @@ import Messaging
 
 struct InboxNotices: InboxList {
     static let configuration = describe(
-        "notices", "What rules want somebody to take up, newest first; --done takes off the list.",
-        note: "These are the actions `notify` and `forward`.",
+        "notices", "What rules want somebody to take up, or ordered in vain, newest first; --done takes off the list.",
+        note: "These are the actions `notify`, and `forward` where the endpoint was not told.",
         example: "notices\n         zenrent-gateway inbox notices --done NOTICE-ID",
         codes: "0 listed or taken off; 1 none of them is on the list, or the database cannot be asked.")
 
@@ -31,6 +31,7 @@ struct InboxNotices: InboxList {
         let about = [notice.landlordName.map { "for \($0)" }, notice.phone.map { "from \($0)" }].compactMap { $0 }
         return "\(notice.id)  \(notice.at)  \(notice.rule): \(notice.action) \(notice.value ?? "")  "
             + "message \(notice.message) \(about.joined(separator: " "))"
+            + (notice.failure.map { "  failed: \($0)" } ?? "")
     }
 }
 

@@ -6,13 +6,18 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct ForwardDispatcherTests {
     let lanes = ForwardLanes()
     let clock = DeliveryClock()
-    let events = Watched<[ForwardEvent]>([])
+    let events = Watched<[ForwardEvent<WebhookSource>]>([])
 
-    func dispatcher(_ receiver: Receiver, jobs: Int = 10, leaseSeconds: Int = 40) -> ForwardDispatcher<DeliveryClock> {
+    func dispatcher(
+        _ receiver: Receiver, jobs: Int = 10, leaseSeconds: Int = 40, policy: ForwardPolicy = ForwardPolicy()
+    )
+        -> ForwardDispatcher<DeliveryClock, ForwardLanes>
+    {
         ForwardDispatcher(
             configuration: ForwardDispatcherConfiguration(
-                worker: "test", limit: ForwardLimit(jobs: jobs, bytes: 1 << 20), leaseSeconds: leaseSeconds),
-            queue: lanes, forwarder: receiver, clock: clock, jitter: \.upperBound,
+                worker: "test", limit: ForwardLimit(jobs: jobs, bytes: 1 << 20), leaseSeconds: leaseSeconds,
+                policy: policy),
+            lanes: WebhookSource.allCases, queue: lanes, forwarder: receiver, clock: clock, jitter: \.upperBound,
             observe: { [events] event in events.change { $0.append(event) } })
     }
 
@@ -151,7 +156,7 @@ import Testing
 }
 
 /// A receiver that does what the test says, and remembers what it was asked.
-final class Receiver: WebhookForwarder {
+final class Receiver: Forwarder {
     struct Asked: Sendable {
         let id: String
         let source: WebhookSource

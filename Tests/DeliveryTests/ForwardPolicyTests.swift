@@ -15,12 +15,12 @@ import Testing
 
     static func answered(_ status: Int) -> ForwardOutcome { .answered(status: status, retryAfterSeconds: nil) }
 
-    static func job(attempt: Int = 1, ageSeconds: Int64 = 0) -> ForwardJob {
-        ForwardJob(id: 1, attempt: attempt, ageSeconds: ageSeconds, webhook: nil)
+    static func job(attempt: Int = 1, ageSeconds: Int64 = 0) -> ForwardJob<ForwardedWebhook> {
+        ForwardJob(id: 1, attempt: attempt, ageSeconds: ageSeconds, content: nil)
     }
 
     static func decide(
-        _ outcome: ForwardOutcome, _ job: ForwardJob = job(), policy: ForwardPolicy = ForwardPolicy()
+        _ outcome: ForwardOutcome, _ job: ForwardJob<ForwardedWebhook> = job(), policy: ForwardPolicy = ForwardPolicy()
     ) -> ForwardDecision? {
         policy.decision(after: outcome, of: job, jitter: \.upperBound)
     }
@@ -76,5 +76,18 @@ import Testing
         let policy = ForwardPolicy()
         let least = policy.decision(after: .unanswered("x"), of: Self.job(attempt: 5), jitter: \.lowerBound)
         #expect(least == .again(afterMilliseconds: 0, error: "no answer: x"))
+    }
+
+    @Test(
+        "behind what one sender's message failed over the others go on soon; a receiver that is not there stops them all",
+        arguments: [
+            (answered(500), true, 16_000), (answered(500), false, 1_000), (answered(401), false, 1_000),
+            (answered(503), false, 16_000), (.unanswered("x"), false, 16_000), (answered(422), false, nil),
+            (answered(422), true, nil),
+        ])
+    func lanePause(outcome: ForwardOutcome, isOneOrder: Bool, pause: Int64?) throws {
+        let policy = ForwardPolicy(isOneOrder: isOneOrder)
+        let decision = try #require(Self.decide(outcome, Self.job(attempt: 5), policy: policy))
+        #expect(policy.lanePause(after: outcome, decision) == pause)
     }
 }

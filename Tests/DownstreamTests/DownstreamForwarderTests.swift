@@ -9,7 +9,7 @@ import Testing
     {
         var configuration = try DownstreamConfiguration(url: Secret(url)!, userAgent: "zenrent-gateway")
         configuration.companionHeaders = [.vps: ["X-Webhook-Hmac-Algorithm": "sha512"]]
-        configuration.callTimeoutMilliseconds = callTimeoutMilliseconds
+        configuration.timing.callMilliseconds = callTimeoutMilliseconds
         return configuration
     }
 

@@ -9,11 +9,12 @@ import Testing
     let lanes = ForwardLanes()
     let clock = DeliveryClock()
 
-    private func dispatcher(_ url: String) throws -> ForwardDispatcher<DeliveryClock> {
+    private func dispatcher(_ url: String) throws -> ForwardDispatcher<DeliveryClock, ForwardLanes> {
         ForwardDispatcher(
             configuration: ForwardDispatcherConfiguration(
                 worker: "test", limit: ForwardLimit(jobs: 10, bytes: 1 << 20)),
-            queue: lanes, forwarder: try DownstreamForwarderTests.forwarder(url), clock: clock, jitter: \.upperBound)
+            lanes: WebhookSource.allCases, queue: lanes, forwarder: try DownstreamForwarderTests.forwarder(url),
+            clock: clock, jitter: \.upperBound)
     }
 
     private func running(_ url: String, _ body: () async throws -> Void) async throws {

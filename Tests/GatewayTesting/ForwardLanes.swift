@@ -14,7 +14,7 @@ package final class ForwardLanes: ForwardQueue {
         package var hasFailed = false
     }
 
-    private struct Lane {
+    private struct Standing {
         var rows: [Row] = []
         var claim: (name: String, head: Int64)?
         var isResting = false
@@ -26,7 +26,7 @@ package final class ForwardLanes: ForwardQueue {
     }
 
     private struct State {
-        var lanes: [WebhookSource: Lane] = [:]
+        var lanes: [WebhookSource: Standing] = [:]
         var count: Int64 = 0
         var settlements: [ForwardSettlement] = []
         var dead: [Dead] = []
@@ -50,7 +50,7 @@ package final class ForwardLanes: ForwardQueue {
                 ForwardedWebhook(
                     id: "journal/\(id)", source: source, signature: Array("sha256=\($0)".utf8), body: Array($0.utf8))
             }
-            state.lanes[source, default: Lane()].rows.append(Row(id: id, webhook: webhook, ageSeconds: ageSeconds))
+            state.lanes[source, default: Standing()].rows.append(Row(id: id, webhook: webhook, ageSeconds: ageSeconds))
             state.news += 1
         }
     }
@@ -81,7 +81,7 @@ package final class ForwardLanes: ForwardQueue {
 
     package func claim(
         _ source: WebhookSource, as claim: String, limit: ForwardLimit, leaseSeconds: Int
-    ) async throws -> [ForwardJob] {
+    ) async throws -> [ForwardJob<ForwardedWebhook>] {
         try check("claim")
         return state.change { state in
             guard let lane = state.lanes[source], lane.claim == nil, !lane.isResting, let head = lane.rows.first else {
@@ -90,7 +90,7 @@ package final class ForwardLanes: ForwardQueue {
             state.lanes[source]?.claim = (claim, head.id)
             let run = head.hasFailed ? [head] : Array(lane.rows.prefix(limit.jobs))
             return run.map {
-                ForwardJob(id: $0.id, attempt: $0.attempts + 1, ageSeconds: $0.ageSeconds, webhook: $0.webhook)
+                ForwardJob(id: $0.id, attempt: $0.attempts + 1, ageSeconds: $0.ageSeconds, content: $0.webhook)
             }
         }
     }

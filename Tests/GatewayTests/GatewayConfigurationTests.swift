@@ -84,6 +84,18 @@ import Testing
             (["GATEWAY_FORWARD_URL": "http://x.example"], .forwardURL, "use https://"),
             (["GATEWAY_FORWARD_URL": "https://a:b@x.example"], .forwardURL, "take them out"),
             (["GATEWAY_FORWARD_URL": "x.example"], .forwardURL, "https://handler.example/webhooks"),
+            (["GATEWAY_DOWNSTREAMS": "https://x.example/?key=hunter2"], .downstreams, "part 1 is not name=address"),
+            (["GATEWAY_DOWNSTREAMS": "a=https://x.example, b="], .downstreams, "part 2 is not name=address"),
+            (["GATEWAY_DOWNSTREAMS": "a b=https://x.example"], .downstreams, "letters, digits, - and _"),
+            (["GATEWAY_DOWNSTREAMS": "\u{e9}=https://x.example"], .downstreams, "letters, digits, - and _"),
+            (["GATEWAY_DOWNSTREAMS": "a=https://x.example,a=https://y.example"], .downstreams, "a twice"),
+            (["GATEWAY_DOWNSTREAMS": "a=http://x.example"], .downstreams, "a would be sent to unencrypted"),
+            (["GATEWAY_DOWNSTREAMS": "a=https://u:p@x.example"], .downstreams, "a has a user or password"),
+            (["GATEWAY_NOTIFY": "desk"], .notify, "GATEWAY_DOWNSTREAMS=\"desk=https://…\""),
+            (
+                ["GATEWAY_NOTIFY": "desk", "GATEWAY_DOWNSTREAMS": "b=https://x.example,a=https://x.example"], .notify,
+                "defines a, b"
+            ),
             (["GATEWAY_API_PORT": "8443"], .apiPort, "GATEWAY_INGRESS_PORT"),
             (["GATEWAY_OPS_PORT": "8444"], .operationsPort, "GATEWAY_API_PORT"),
             (["GATEWAY_BODY_MAX_BYTES": "1"], .bodyMaxBytes, "1024"),
@@ -122,6 +134,25 @@ import Testing
         let settings = try await SettingsReader(environment: environment)
         #expect(try GatewayConfiguration(settings).downstream != nil)
         #expect(try settings.listing().contains("GATEWAY_FORWARD_URL=***  (environment)"))
+    }
+
+    @Test("names the endpoints that rules may forward to, and shows neither their addresses nor the secret")
+    func downstreams() async throws {
+        let none = try await Self.configuration([:]).ruleDeliveries
+        #expect(none.names.isEmpty && none.noticesTo == nil && none.endpoints.secret == nil)
+        let environment = Self.least.merging([
+            "GATEWAY_DOWNSTREAMS": " crm=https://x.example/m?a=b&key=k1 ,\n help-desk_2=http://127.0.0.1:9/ ,",
+            "GATEWAY_DOWNSTREAM_SECRET": "hush", "GATEWAY_NOTIFY": "help-desk_2",
+        ]) { $1 }
+        let settings = try await SettingsReader(environment: environment)
+        let some = try GatewayConfiguration(settings).ruleDeliveries
+        #expect(
+            some.endpoints.addresses.mapValues { $0.reveal() }
+                == ["crm": "https://x.example/m?a=b&key=k1", "help-desk_2": "http://127.0.0.1:9/"])
+        #expect(some.noticesTo == "help-desk_2" && some.endpoints.secret?.reveal() == "hush")
+        let listing = try settings.listing().joined(separator: "\n")
+        #expect(listing.contains("GATEWAY_DOWNSTREAMS=***") && listing.contains("GATEWAY_DOWNSTREAM_SECRET=***"))
+        #expect(!listing.contains("hush") && !listing.contains("x.example"))
     }
 
     @Test("lets several listeners take any free port")

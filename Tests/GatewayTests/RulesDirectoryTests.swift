@@ -113,7 +113,10 @@ import Testing
             ] {
                 let directory = try TemporaryDirectory()
                 try directory.write("a.yaml", text)
-                guard case .failure(let error) = await RulesFiles.load(directory: directory.path, generation: 1) else {
+                guard
+                    case .failure(let error) = await RulesFiles.load(
+                        directory: directory.path, generation: 1, downstreams: nil)
+                else {
                     Issue.record("\(depth) levels are read")
                     continue
                 }

@@ -124,6 +124,30 @@ import Testing
         #expect(loader.standing.events.count == 100)
     }
 
+    @Test("refuses a rule that forwards to an endpoint no setting defines, at the start and at a reload")
+    func downstreams() async throws {
+        func rules(_ name: String) -> String {
+            "version: 1\nrules:\n  - name: a\n    then: [tag: x, forward: \(name)]\n"
+        }
+        let directory = try TemporaryDirectory()
+        try directory.write("a.yaml", rules("crm"))
+        let errors = #expect(throws: RulesErrors.self) { _ = try RulesLoader(directory: directory.path) }
+        #expect(errors?.description.hasPrefix("a.yaml:4:29: no setting defines this endpoint: \"crm\". ") == true)
+        #expect(errors?.description.contains("GATEWAY_DOWNSTREAMS=") == true)
+        let loader = try RulesLoader(directory: directory.path, downstreams: ["crm", "desk"])
+        try directory.write("a.yaml", rules("crn"))
+        let typo = await #expect(throws: RulesErrors.self) { try await loader.reload() }
+        #expect(typo?.description.hasSuffix("GATEWAY_DOWNSTREAMS defines: crm, desk.") == true)
+        #expect(loader.rules.rules.rules.map(\.actions) == [[.tag("x"), .forward("crm")]])
+        let check = try await RulesAdministration(
+            try await SettingsReader(
+                environment: [
+                    "GATEWAY_RULES_DIR": directory.path, "GATEWAY_DOWNSTREAMS": "desk=https://x.example",
+                ])
+        ).check()
+        #expect(check.errors.map(\.line) == [4] && check.errors.map(\.text) == ["crn"])
+    }
+
     @Test("reads no file beyond its limit")
     func large() throws {
         let directory = try TemporaryDirectory()

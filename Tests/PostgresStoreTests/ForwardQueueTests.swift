@@ -45,12 +45,12 @@ import Testing
 
         func claim(
             _ source: WebhookSource = .meta, as name: String, jobs: Int = 10, bytes: Int64 = 1 << 20
-        ) async throws -> [ForwardJob] {
+        ) async throws -> [ForwardJob<ForwardedWebhook>] {
             try await queue.claim(source, as: name, limit: ForwardLimit(jobs: jobs, bytes: bytes), leaseSeconds: 60)
         }
 
         func settle(
-            _ jobs: [ForwardJob], as name: String, done: Int, failing decision: ForwardDecision? = nil
+            _ jobs: [ForwardJob<ForwardedWebhook>], as name: String, done: Int, failing decision: ForwardDecision? = nil
         ) async throws {
             var settlement = ForwardSettlement(claim: name, head: jobs[0].id)
             settlement.done = jobs.prefix(done).map(\.id)
@@ -65,8 +65,8 @@ import Testing
         }
     }
 
-    private static func texts(_ jobs: [ForwardJob]) -> [String] {
-        jobs.map { String(decoding: $0.webhook?.body ?? [], as: UTF8.self) }
+    private static func texts(_ jobs: [ForwardJob<ForwardedWebhook>]) -> [String] {
+        jobs.map { String(decoding: $0.content?.body ?? [], as: UTF8.self) }
     }
 
     @Test("a recorded webhook is queued with the bytes it came with, its signature, and an id that never changes")
@@ -75,7 +75,7 @@ import Testing
         let body = "{\"text\":\"h\u{e9}llo \\u0000\", \"b\":  1}\n"
         try await lanes.record([body])
         let job = try #require(await lanes.claim(as: "a").first)
-        let webhook = try #require(job.webhook)
+        let webhook = try #require(job.content)
         #expect(webhook.body == Array(body.utf8) && webhook.signature == Array("sha256=\(body)".utf8))
         #expect(webhook.id == "\(RecorderWorld.journal)/1" && webhook.source == .meta)
         #expect(job.attempt == 1 && (0...600).contains(job.ageSeconds))
@@ -164,7 +164,7 @@ import Testing
         let lost = try await lanes.claim(as: "a")
         try await lanes.letTimePass()
         let taken = try await lanes.claim(as: "b")
-        #expect(taken.map(\.webhook?.id) == lost.map(\.webhook?.id) && taken.map(\.attempt) == [1, 1])
+        #expect(taken.map(\.content?.id) == lost.map(\.content?.id) && taken.map(\.attempt) == [1, 1])
         try await lanes.settle(lost, as: "a", done: 2)
         #expect(try await lanes.world.count("outbox") == 2)
         try await lanes.settle(taken, as: "b", done: 2)
@@ -177,7 +177,7 @@ import Testing
         try await lanes.record(["m1"])
         try await lanes.world.owner.execute("DELETE FROM gateway.webhook_log")
         let job = try #require(await lanes.claim(as: "a").first)
-        #expect(job.webhook == nil)
+        #expect(job.content == nil)
     }
 
     @Test("workers at once take every webhook once, and never two runs of a source")

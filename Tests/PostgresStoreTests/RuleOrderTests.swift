@@ -143,11 +143,11 @@ import Testing
     @Test("what nobody takes up by itself is listed until somebody has")
     func notices() async throws {
         let world = try await RecorderWorld()
-        try await world.record([world.ordering("w1", [.notify("Gas!"), .forward("crm")], rule: "gas")])
+        try await world.record([world.ordering("w1", [.notify("Gas!"), .notify("Fire!")], rule: "gas")])
         let inbox = PostgresInbox(world.owner)
         let notices = try await inbox.notices(limit: 9)
         #expect(
-            Set(notices.map { "\($0.rule) \($0.action) \($0.value ?? "")" }) == ["gas notify Gas!", "gas forward crm"])
+            Set(notices.map { "\($0.rule) \($0.action) \($0.value ?? "")" }) == ["gas notify Gas!", "gas notify Fire!"])
         #expect(notices.allSatisfy { $0.landlordName == "Ann" })
         #expect(try await inbox.close(notices: [notices[0].id], actor: "root") == 1)
         #expect(try await inbox.close(notices: [notices[0].id], actor: "root") == 0)

@@ -1,4 +1,3 @@
-package import Messaging
 import Synchronization
 
 /// The settings of a `ForwardDispatcher`.
@@ -31,50 +30,54 @@ package struct ForwardDispatcherConfiguration: Hashable, Sendable {
 }
 
 /// What a forward dispatcher tells whoever watches it: for logs and metrics. No content.
-package enum ForwardEvent: Hashable, Sendable {
-    /// A lane was looked at; the age of its oldest webhook, zero when there is none to send.
-    case looked(WebhookSource, oldestSeconds: Int64)
-    /// So many webhooks of a source were taken, and that is stored.
-    case forwarded(WebhookSource, count: Int)
-    /// The same webhook goes again later; the lane waits behind it.
-    case failed(WebhookSource, attempt: Int, ageSeconds: Int64, error: String, pause: Duration)
-    /// A webhook was given up; the lane goes on behind it.
-    case setAside(WebhookSource, job: Int64, error: String)
+package enum ForwardEvent<Lane: Hashable & Sendable>: Hashable, Sendable {
+    /// A lane was looked at; the age of the oldest job there is to send, zero when there is none.
+    case looked(Lane, oldestSeconds: Int64)
+    /// So many of a lane were taken, and that is stored.
+    case forwarded(Lane, count: Int)
+    /// The same one goes again later; what is ordered after it waits behind it.
+    case failed(Lane, attempt: Int, ageSeconds: Int64, error: String, pause: Duration)
+    /// One was given up; the lane goes on behind it.
+    case setAside(Lane, job: Int64, error: String)
     /// The queue failed at `claim` or `settle`; it is tried again.
     case queueFailed(operation: String, error: String)
     case drained
 }
 
-/// Passes webhooks on: each source by itself, oldest first, one after the other.
+/// Passes on what the lanes of a queue hold: each lane by itself, oldest first, one after the other.
 ///
-/// Rules it keeps: nothing of a source is sent before what stands in front of it was taken or set aside; a source that
-/// does not get through holds up no other; a webhook may be sent again, always under the same id; after `drain()`
-/// nothing new is sent, and `run()` returns once what was sent is stored.
-package final class ForwardDispatcher<Time: Clock>: Sendable where Time.Duration == Duration {
+/// Rules it keeps: what a run holds is sent in its order, and nothing of it after a failure; a lane that does not get
+/// through holds up no other; what was sent may be sent again, always under the same id; after `drain()` nothing new is
+/// sent, and `run()` returns once what was sent is stored.
+package final class ForwardDispatcher<Time: Clock, Queue: ForwardQueue>: Sendable where Time.Duration == Duration {
+    package typealias Lane = Queue.Lane
+    private typealias Job = ForwardJob<Queue.Content>
+
     private struct State {
         var isDraining = false
         var claims = 0
         /// Pauses that `drain()` ends.
-        var rests: [WebhookSource: Task<Void, Never>] = [:]
+        var rests: [Lane: Task<Void, Never>] = [:]
     }
 
     private let configuration: ForwardDispatcherConfiguration
-    private let queue: any ForwardQueue
-    private let forwarder: any WebhookForwarder
+    private let queue: Queue
+    private let forwarder: any Forwarder<Queue.Content>
     private let clock: Time
     private let jitter: @Sendable (ClosedRange<Int64>) -> Int64
-    private let observe: @Sendable (ForwardEvent) -> Void
+    private let observe: @Sendable (ForwardEvent<Lane>) -> Void
     private let state = Mutex(State())
     /// Each holds at most one: many causes, one look.
-    private let news: [WebhookSource: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)]
+    private let news: [Lane: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)]
 
     /// - Parameters:
+    ///   - lanes: those to be worked on, each once.
     ///   - jitter: draws a number out of a range.
     ///   - observe: called for every event, from any task; it must not block.
     package init(
-        configuration: ForwardDispatcherConfiguration, queue: any ForwardQueue, forwarder: any WebhookForwarder,
-        clock: Time, jitter: @escaping @Sendable (ClosedRange<Int64>) -> Int64,
-        observe: @escaping @Sendable (ForwardEvent) -> Void = { _ in }
+        configuration: ForwardDispatcherConfiguration, lanes: [Lane], queue: Queue,
+        forwarder: any Forwarder<Queue.Content>, clock: Time, jitter: @escaping @Sendable (ClosedRange<Int64>) -> Int64,
+        observe: @escaping @Sendable (ForwardEvent<Lane>) -> Void = { _ in }
     ) {
         self.configuration = configuration
         self.queue = queue
@@ -83,7 +86,7 @@ package final class ForwardDispatcher<Time: Clock>: Sendable where Time.Duration
         self.jitter = jitter
         self.observe = observe
         news = Dictionary(
-            uniqueKeysWithValues: WebhookSource.allCases.map {
+            uniqueKeysWithValues: lanes.map {
                 ($0, AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1)))
             })
     }
@@ -103,7 +106,7 @@ package final class ForwardDispatcher<Time: Clock>: Sendable where Time.Duration
         await withDiscardingTaskGroup { watch in
             watch.addTask { await self.listen() }
             await withDiscardingTaskGroup { lanes in
-                for source in WebhookSource.allCases { lanes.addTask { await self.work(source) } }
+                for lane in self.news.keys { lanes.addTask { await self.work(lane) } }
             }
             watch.cancelAll()
         }
@@ -123,30 +126,29 @@ package final class ForwardDispatcher<Time: Clock>: Sendable where Time.Duration
 
 // One lane.
 extension ForwardDispatcher {
-    private func work(_ source: WebhookSource) async {
+    private func work(_ lane: Lane) async {
         var failures = 0
         while !isDone {
             do {
                 let claim = name()
                 let claimedAt = clock.now
                 let jobs = try await queue.claim(
-                    source, as: claim, limit: configuration.limit, leaseSeconds: configuration.leaseSeconds)
+                    lane, as: claim, limit: configuration.limit, leaseSeconds: configuration.leaseSeconds)
                 failures = 0
-                observe(.looked(source, oldestSeconds: jobs.first?.ageSeconds ?? 0))
+                observe(.looked(lane, oldestSeconds: jobs.first?.ageSeconds ?? 0))
                 guard let head = jobs.first else {
-                    await waitForNews(source)
+                    await waitForNews(lane)
                     continue
                 }
-                let settlement = await send(jobs, ForwardSettlement(claim: claim, head: head.id), claimedAt)
-                await store(settlement, jobs, source)
-                if case .again(let milliseconds, _)? = settlement.failed?.decision {
-                    await rest(source, for: .milliseconds(milliseconds))
-                }
+                let (settlement, pause) = await send(
+                    jobs, ForwardSettlement(claim: claim, head: head.id), claimedAt)
+                await store(settlement, jobs, lane)
+                if let pause { await rest(lane, for: .milliseconds(pause)) }
             } catch {
                 failures += 1
                 observe(.queueFailed(operation: "claim", error: "\(error)"))
                 let delay = configuration.queueBackoff.backoffMilliseconds(attempt: failures, jitter: jitter)
-                await rest(source, for: .milliseconds(delay))
+                await rest(lane, for: .milliseconds(delay))
             }
         }
     }
@@ -160,74 +162,77 @@ extension ForwardDispatcher {
     }
 
     /// One after the other, as long as they are taken and there is time.
+    /// - Returns: also how many milliseconds the lane rests, if it does.
     private func send(
-        _ jobs: [ForwardJob], _ begun: ForwardSettlement, _ claimedAt: Time.Instant
-    ) async -> ForwardSettlement {
+        _ jobs: [Job], _ begun: ForwardSettlement, _ claimedAt: Time.Instant
+    ) async -> (ForwardSettlement, pause: Int64?) {
         var settlement = begun
+        var pause: Int64?
         for job in jobs {
             // Whoever held a claim too long must not send: another may have taken the lane over.
             guard !isDone, claimedAt.duration(to: clock.now) < .seconds(configuration.leaseSeconds) / 2 else { break }
-            guard let webhook = job.webhook else {
+            guard let content = job.content else {
                 let error = "the webhook is no longer in gateway.webhook_log (webhook_log_retention_days)"
                 settlement.failed = .init(job: job.id, decision: .setAside(error: error))
                 break
             }
-            let outcome = await forwarder.forward(webhook)
+            let outcome = await forwarder.forward(content)
             if let decision = configuration.policy.decision(after: outcome, of: job, jitter: jitter) {
                 settlement.failed = .init(job: job.id, decision: decision)
+                pause = configuration.policy.lanePause(after: outcome, decision)
                 break
             }
             settlement.done.append(job.id)
         }
-        return settlement
+        return (settlement, pause)
     }
 
     /// What was taken is worth keeping on trying for; after `drain()` once more, then it is sent again at the next start.
-    private func store(_ settlement: ForwardSettlement, _ jobs: [ForwardJob], _ source: WebhookSource) async {
+    private func store(_ settlement: ForwardSettlement, _ jobs: [Job], _ lane: Lane) async {
         var failures = 0
         while true {
             let isLast = isDone
             do {
                 try await queue.settle(settlement)
-                return report(settlement, jobs, source)
+                return report(settlement, jobs, lane)
             } catch {
                 failures += 1
                 observe(.queueFailed(operation: "settle", error: "\(error)"))
                 if isLast { return }
                 let delay = configuration.queueBackoff.backoffMilliseconds(attempt: failures, jitter: jitter)
-                await rest(source, for: .milliseconds(delay))
+                await rest(lane, for: .milliseconds(delay))
             }
         }
     }
 
-    private func report(_ settlement: ForwardSettlement, _ jobs: [ForwardJob], _ source: WebhookSource) {
-        if !settlement.done.isEmpty { observe(.forwarded(source, count: settlement.done.count)) }
+    private func report(_ settlement: ForwardSettlement, _ jobs: [Job], _ lane: Lane) {
+        if !settlement.done.isEmpty { observe(.forwarded(lane, count: settlement.done.count)) }
         guard let failed = settlement.failed, let job = jobs.first(where: { $0.id == failed.job }) else { return }
         switch failed.decision {
         case .again(let milliseconds, let error):
             observe(
                 .failed(
-                    source, attempt: job.attempt, ageSeconds: job.ageSeconds, error: error,
+                    lane, attempt: job.attempt, ageSeconds: job.ageSeconds, error: error,
                     pause: .milliseconds(milliseconds)))
-        case .setAside(let error): observe(.setAside(source, job: job.id, error: error))
+        case .setAside(let error): observe(.setAside(lane, job: job.id, error: error))
         }
     }
 }
 
 // Waiting.
 extension ForwardDispatcher {
-    private func waitForNews(_ source: WebhookSource) async {
-        guard let news = news[source] else { return }
+    private func waitForNews(_ lane: Lane) async {
+        guard let news = news[lane] else { return }
         for await _ in news.stream { return }
     }
 
     /// Until the time is over, whatever the news; ended by `drain()`.
-    private func rest(_ source: WebhookSource, for duration: Duration) async {
+    private func rest(_ lane: Lane, for duration: Duration) async {
         let rest = Task<Void, Never> { [clock] in
             try? await clock.sleep(until: clock.now.advanced(by: duration), tolerance: nil)
         }
         let isDraining = state.withLock { state in
-            state.rests[source] = rest
+            state.rests[lane] = rest
             return state.isDraining
         }
         if isDraining { rest.cancel() }

@@ -1,23 +1,30 @@
 package import Messaging
 
-/// The queue of webhooks to be passed on: the lane of each source in `gateway.outbox`, oldest first.
-package protocol ForwardQueue: Sendable {
-    /// Takes the oldest webhooks of a source, in order, under a lease; none while another worker has the lane, or while
-    /// it rests after a failure.
+/// A queue of what is passed on to other handlers: lanes in `gateway.outbox`, each oldest first.
+package protocol ForwardQueue<Lane, Content>: Sendable {
+    /// What keeps an order of its own: a source of webhooks, an endpoint that rules name.
+    associatedtype Lane: Hashable & Sendable
+    /// What is handed over.
+    associatedtype Content: Hashable & Sendable
+
+    /// Takes the oldest jobs of a lane, in order, under a lease; none while another worker has the lane, and none that
+    /// rests after a failure or stands behind one that does.
     /// - Parameter claim: a name never used before; `settle` must give the same one.
     func claim(
-        _ source: WebhookSource, as claim: String, limit: ForwardLimit, leaseSeconds: Int
-    ) async throws -> [ForwardJob]
+        _ lane: Lane, as claim: String, limit: ForwardLimit, leaseSeconds: Int
+    ) async throws -> [ForwardJob<Content>]
     /// Stores what became of a run. Does nothing where the lease was lost meanwhile.
     func settle(_ settlement: ForwardSettlement) async throws
     /// Returns when a job may have become due, or after `seconds`, or when the task is cancelled.
     func jobsAvailable(atMostSeconds seconds: Int) async
 }
 
-/// Something that hands a webhook to another handler.
-package protocol WebhookForwarder: Sendable {
-    /// One attempt. Never throws: every way it can end is an outcome. May be repeated for the same webhook.
-    func forward(_ webhook: ForwardedWebhook) async -> ForwardOutcome
+/// Something that hands over to another handler.
+package protocol Forwarder<Content>: Sendable {
+    associatedtype Content: Hashable & Sendable
+
+    /// One attempt. Never throws: every way it can end is an outcome. May be repeated for the same content.
+    func forward(_ content: Content) async -> ForwardOutcome
 }
 
 /// How much a worker takes at once.
@@ -51,21 +58,37 @@ package struct ForwardedWebhook: Hashable, Sendable {
     }
 }
 
+/// What a rule orders to be told to a named endpoint.
+package struct RuleDelivery: Hashable, Sendable {
+    /// Of the row of `gateway.rule_actions`. The same at every attempt: a receiver knows a repetition by it.
+    package let id: UniqueID
+    /// The endpoint's name, as in the settings.
+    package let endpoint: String
+    /// One JSON object.
+    package let body: [UInt8]
+
+    package init(id: UniqueID, endpoint: String, body: [UInt8]) {
+        self.id = id
+        self.endpoint = endpoint
+        self.body = body
+    }
+}
+
 /// A claimed job.
-package struct ForwardJob: Hashable, Sendable {
+package struct ForwardJob<Content: Hashable & Sendable>: Hashable, Sendable {
     package let id: Int64
     /// From 1; counts the attempts that ended in a failure, and this one.
     package let attempt: Int
     /// Since it was queued.
     package let ageSeconds: Int64
-    /// `nil` when the log no longer has the webhook.
-    package let webhook: ForwardedWebhook?
+    /// `nil` when it is gone from the log of webhooks.
+    package let content: Content?
 
-    package init(id: Int64, attempt: Int, ageSeconds: Int64, webhook: ForwardedWebhook?) {
+    package init(id: Int64, attempt: Int, ageSeconds: Int64, content: Content?) {
         self.id = id
         self.attempt = attempt
         self.ageSeconds = ageSeconds
-        self.webhook = webhook
+        self.content = content
     }
 }
 

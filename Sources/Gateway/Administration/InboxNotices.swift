@@ -2,13 +2,13 @@ package import Messaging
 import PostgresStore
 
 extension InboxAdministration {
-    /// Something a rule wants somebody to take up.
+    /// Something a rule wants somebody to take up, or ordered in vain.
     package struct Notice: Encodable, Hashable, Sendable {
         package let id: String
         /// RFC 3339.
         package let at: String
         package let rule: String
-        /// `notify`, or `forward` to an endpoint.
+        /// `notify`; `forward` to an endpoint and `send_notice` to one, where they failed.
         package let action: String
         /// The subject, or the endpoint's name.
         package let value: String?
@@ -16,6 +16,8 @@ extension InboxAdministration {
         package let landlordName: String?
         /// Masked.
         package let phone: String?
+        /// Why an endpoint was not told.
+        package let failure: String?
     }
 
     /// Newest first.
@@ -24,7 +26,8 @@ extension InboxAdministration {
             try await inbox.notices(limit: limit).map {
                 Notice(
                     id: "\($0.id)", at: $0.at.rfc3339, rule: $0.rule, action: $0.action, value: $0.value,
-                    message: "\($0.messageID)", landlordName: $0.landlordName, phone: $0.phone?.masked)
+                    message: "\($0.messageID)", landlordName: $0.landlordName, phone: $0.phone?.masked,
+                    failure: $0.failure)
             }
         }
     }

@@ -107,8 +107,10 @@ struct LiveRules: RulesControl {
     private static let sent = "request"
 
     private func load(_ files: [RulesFile]?) async -> Result<RulesFiles.Loaded, RulesErrors> {
-        guard let files else { return await RulesFiles.load(directory: rules.directory, generation: 0) }
-        return await RulesFiles(files: files, origin: Self.sent).load()
+        guard let files else {
+            return await RulesFiles.load(directory: rules.directory, generation: 0, downstreams: rules.downstreams)
+        }
+        return await RulesFiles(files: files, origin: Self.sent, downstreams: rules.downstreams).load()
     }
 
     // MARK: Reload

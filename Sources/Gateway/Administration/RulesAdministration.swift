@@ -8,9 +8,11 @@ package import Routing
 package struct RulesAdministration: Sendable {
     package let directory: String
     private let settings: SettingsReader
+    private let downstreams: Set<String>
 
     package init(_ settings: SettingsReader) throws {
         self.settings = settings
+        downstreams = try RuleDeliverySettings(settings).names
         directory = try settings.text(.rulesDirectory) ?? "routing-rules"
     }
 
@@ -20,10 +22,10 @@ package struct RulesAdministration: Sendable {
     package static let messagesStandard = RulesDiff.messagesStandard
 
     /// Reads all files of the directory as a start or a SIGHUP would.
-    package func check() async -> RulesCheckReport { await Self.check(directory).report }
+    package func check() async -> RulesCheckReport { await check(directory).report }
 
-    private static func check(_ directory: String) async -> (report: RulesCheckReport, rules: RulesInForce?) {
-        switch await RulesFiles.load(directory: directory, generation: 0) {
+    private func check(_ directory: String) async -> (report: RulesCheckReport, rules: RulesInForce?) {
+        switch await RulesFiles.load(directory: directory, generation: 0, downstreams: downstreams) {
         case .success(let loaded):
             (RulesCheckReport(directory: directory, rules: loaded.rules.rules), loaded.rules)
         case .failure(let error): (RulesCheckReport(directory: directory, error), nil)
@@ -46,11 +48,11 @@ package struct RulesAdministration: Sendable {
     ///   - last: how many messages, `messagesMax` at most.
     package func diff(candidate: String?, base: String?, last: Int) async throws -> Comparison {
         let directory = candidate ?? directory
-        let after = await Self.check(directory)
+        let after = await check(directory)
         guard let candidate = after.rules else { return .wrong(after.report) }
         var before: (rules: RulesInForce, from: String)?
         if let base {
-            let checked = await Self.check(base)
+            let checked = await check(base)
             guard let rules = checked.rules else { return .wrong(checked.report) }
             before = (rules, base)
         }
@@ -120,7 +122,7 @@ package struct RulesAdministration: Sendable {
     /// By which rules the gateways decide that told the database, beside what the directory holds.
     package func status() async throws -> RulesStatusReport {
         let address = try await DatabaseSession.address(settings)
-        let checked = await Self.check(directory)
+        let checked = await check(directory)
         let now = SystemTime.now()
         let gateways = try await DatabaseSession.run(address, command: "rules") { connection in
             try await PostgresRulesStatus(connection).gateways()

@@ -18,6 +18,8 @@ package struct GatewayConfiguration: Sendable {
     package var acknowledgement: Acknowledgement
     /// Where every accepted webhook is passed on to as well.
     package var downstream: DownstreamConfiguration?
+    /// The endpoints that rules may name.
+    package var ruleDeliveries: RuleDeliverySettings
     package var ingressLimits: IngressLimits
     /// Event loops of the public listener; `nil` = one a core.
     package var eventLoops: Int?
@@ -95,6 +97,7 @@ package struct GatewayConfiguration: Sendable {
         meta = try Self.meta(settings)
         vps = try VPSSettings(settings)
         downstream = try Self.downstream(settings, vps: vps.dialect)
+        ruleDeliveries = try RuleDeliverySettings(settings)
         supabase = SupabaseSettings(
             secret: try Self.signingSecret(settings), keysURL: try settings.text(.supabaseJWKSURL),
             issuer: try settings.text(.supabaseIssuer),

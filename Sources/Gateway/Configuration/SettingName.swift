@@ -15,6 +15,9 @@ package enum SettingName: String, CaseIterable, Sendable {
     case journalKeep = "GATEWAY_JOURNAL_KEEP"
     case journalMaxBytes = "GATEWAY_JOURNAL_MAX_BYTES"
     case forwardURL = "GATEWAY_FORWARD_URL"
+    case downstreams = "GATEWAY_DOWNSTREAMS"
+    case downstreamSecret = "GATEWAY_DOWNSTREAM_SECRET"
+    case notify = "GATEWAY_NOTIFY"
     case defaultCountryCode = "GATEWAY_DEFAULT_COUNTRY_CODE"
     case logLevel = "GATEWAY_LOG_LEVEL"
     case eventLoops = "GATEWAY_EVENT_LOOPS"
@@ -55,7 +58,8 @@ package enum SettingName: String, CaseIterable, Sendable {
     package var isSecret: Bool {
         switch self {
         case .databaseURL, .migrateDatabaseURL, .metaAppSecret, .metaVerifyToken, .accessToken, .vpsAPIKey,
-            .vpsWebhookSecret, .supabaseJWTSecret, .encryptionKey, .forwardURL:
+            .vpsWebhookSecret, .supabaseJWTSecret, .encryptionKey, .forwardURL,
+            .downstreams, .downstreamSecret:
             true
         default: false
         }

@@ -1,6 +1,6 @@
 package import Delivery
 package import Logging
-import Messaging
+package import Messaging
 import Metrics
 package import Operations
 import Synchronization
@@ -18,7 +18,7 @@ package final class ForwardReporter: Sendable {
     }
 
     @Sendable
-    package func observe(_ event: ForwardEvent) {
+    package func observe(_ event: ForwardEvent<WebhookSource>) {
         switch event {
         case .looked(let source, let seconds):
             Gauge(label: "gateway_forward_oldest_seconds", dimensions: [("source", source.name)]).record(seconds)

@@ -9,15 +9,18 @@ package struct RulesFiles: Sendable {
     package let files: [RulesFile]
     /// For people: the directory's path, or what the files came by.
     package let origin: String
+    /// Names of the endpoints that rules may forward to; `nil` = they are not compared: another gateway has others.
+    package let downstreams: Set<String>?
 
-    package init(files: [RulesFile], origin: String) {
+    package init(files: [RulesFile], origin: String, downstreams: Set<String>? = nil) {
         self.files = files
         self.origin = origin
+        self.downstreams = downstreams
     }
 
     /// Reads a directory, without what is in the files.
     /// - Throws: `RulesErrors` when it cannot be listed, or holds more than is read.
-    package init(directory: String) throws(RulesErrors) {
+    package init(directory: String, downstreams: Set<String>?) throws(RulesErrors) {
         let names: [String]
         do {
             names = try FileManager.default.contentsOfDirectory(atPath: directory)
@@ -35,13 +38,15 @@ package struct RulesFiles: Sendable {
             }
             files.append(file)
         }
-        self.init(files: files, origin: directory)
+        self.init(files: files, origin: directory, downstreams: downstreams)
     }
 
     /// Reads what is in the files. The zones are looked up once, here: a message must not wait for a file.
     /// - Throws: every error with file, line and column.
     package func inForce(generation: Int64) throws(RulesErrors) -> RulesInForce {
-        let rules = try RoutingRules(files: files, directory: origin) { TimeZone(identifier: $0) != nil }
+        let rules = try RoutingRules(files: files, directory: origin, downstreams: downstreams) {
+            TimeZone(identifier: $0) != nil
+        }
         let names = Set(rules.rules.rules.compactMap(\.condition.time?.zone))
         let zones = names.reduce(into: [String: TimeZone]()) { $0[$1] = TimeZone(identifier: $1) }
         return RulesInForce(rules: rules, generation: generation) { name, at in
@@ -90,11 +95,11 @@ extension RulesFiles {
 
     /// Reads a directory and its files on a thread of their own: ten thousand rules take a while.
     package static func load(
-        directory: String, generation: Int64
+        directory: String, generation: Int64, downstreams: Set<String>?
     ) async -> Result<Loaded, RulesErrors> {
         await aside {
             Result { () throws(RulesErrors) in
-                let files = try RulesFiles(directory: directory)
+                let files = try RulesFiles(directory: directory, downstreams: downstreams)
                 return (files, try files.inForce(generation: generation))
             }
         }

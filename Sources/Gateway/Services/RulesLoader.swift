@@ -22,6 +22,8 @@ package final class RulesLoader: Sendable {
     package typealias Comparison = @Sendable (_ live: RulesInForce, _ candidate: RulesInForce) async -> RulesPreview
 
     package let directory: String
+    /// Names of the endpoints that rules may forward to.
+    package let downstreams: Set<String>
     /// An element when there is something to put on record; for one reader.
     package let news: AsyncStream<Void>
     private let logger: Logger
@@ -32,14 +34,16 @@ package final class RulesLoader: Sendable {
     /// Loads beyond these that nobody could put on record are forgotten, the oldest first.
     private static let eventsMax = 100
 
+    /// - Parameter downstreams: names of the endpoints that rules may forward to.
     /// - Throws: `RulesErrors`, every error with file, line and column.
     package init(
-        directory: String, logger: Logger = Logger(label: "rules"),
+        directory: String, downstreams: Set<String> = [], logger: Logger = Logger(label: "rules"),
         now: @escaping @Sendable () -> Timestamp = SystemTime.now
     ) throws(RulesErrors) {
-        let files = try RulesFiles(directory: directory)
+        let files = try RulesFiles(directory: directory, downstreams: downstreams)
         let inForce = try files.inForce(generation: 1)
         self.directory = directory
+        self.downstreams = downstreams
         self.logger = logger
         self.now = now
         (news, newsContinuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -76,7 +80,9 @@ package final class RulesLoader: Sendable {
     ) async throws(RulesErrors) -> ReloadReceipt {
         let live = inForce
         do throws(RulesErrors) {
-            let loaded = try await RulesFiles.load(directory: directory, generation: live.generation + 1).get()
+            let loaded = try await RulesFiles.load(
+                directory: directory, generation: live.generation + 1, downstreams: downstreams
+            ).get()
             guard loaded.rules.rules.digest != live.rules.digest else {
                 note(actors, "unchanged") { _ in }
                 return receipt(live)

@@ -4,7 +4,9 @@ import GraphAPI
 package import Intake
 import Journal
 package import Logging
+import Messaging
 package import Operations
+import PostgresStore
 package import SQLiteJournal
 import ServiceLifecycle
 package import UnixSignals
@@ -68,15 +70,35 @@ struct AcknowledgementService: Service {
 /// Forwarding as a service: at shutdown the webhook under way is finished, nothing new is sent.
 struct ForwardService: Service {
     let downstream: DownstreamConfiguration
-    let queue: any ForwardQueue
+    let queue: PostgresForwardQueue
     let worker: String
-    let observe: @Sendable (ForwardEvent) -> Void
+    let observe: @Sendable (ForwardEvent<WebhookSource>) -> Void
 
     func run() async throws {
         let dispatcher = ForwardDispatcher(
-            configuration: ForwardDispatcherConfiguration(worker: worker), queue: queue,
+            configuration: ForwardDispatcherConfiguration(worker: worker), lanes: WebhookSource.allCases, queue: queue,
             forwarder: DownstreamForwarder(configuration: downstream), clock: ContinuousClock(),
             jitter: { Int64.random(in: $0) }, observe: observe)
+        await withGracefulShutdownHandler {
+            await dispatcher.run()
+        } onGracefulShutdown: {
+            dispatcher.drain()
+        }
+    }
+}
+
+/// What rules order for named endpoints, as a service: at shutdown what is under way is finished, nothing new is sent.
+struct RuleDeliveryService: Service {
+    let endpoints: DownstreamEndpoints
+    let queue: PostgresRuleDeliveryQueue
+    let worker: String
+    let observe: @Sendable (ForwardEvent<String>) -> Void
+
+    func run() async throws {
+        let dispatcher = ForwardDispatcher(
+            configuration: ForwardDispatcherConfiguration(worker: worker, policy: ForwardPolicy(isOneOrder: false)),
+            lanes: endpoints.addresses.keys.sorted(), queue: queue, forwarder: RuleDeliveryForwarder(endpoints),
+            clock: ContinuousClock(), jitter: { Int64.random(in: $0) }, observe: observe)
         await withGracefulShutdownHandler {
             await dispatcher.run()
         } onGracefulShutdown: {

@@ -34,6 +34,7 @@ package struct Migration: Sendable, Hashable {
         Migration(18, "sender-lease", PackageResources._018_sender_lease_sql),
         Migration(19, "departures", PackageResources._019_departures_sql),
         Migration(21, "rules", PackageResources._021_rules_sql),
+        Migration(22, "rule-deliveries", PackageResources._022_rule_deliveries_sql),
     ]
 
     private init(_ number: Int32, _ name: String, _ bytes: [UInt8]) {

@@ -15,7 +15,7 @@ package final class PostgresForwardQueue: ForwardQueue {
 
     package func claim(
         _ source: WebhookSource, as claim: String, limit: ForwardLimit, leaseSeconds: Int
-    ) async throws -> [ForwardJob] {
+    ) async throws -> [ForwardJob<ForwardedWebhook>] {
         let values: [PostgresValue] = [
             .text(source.name), .text(claim), .int32(Int32(clamping: limit.jobs)), .int64(limit.bytes),
             .int32(Int32(clamping: leaseSeconds)),
@@ -28,34 +28,22 @@ package final class PostgresForwardQueue: ForwardQueue {
     }
 
     package func settle(_ settlement: ForwardSettlement) async throws {
-        var done = PostgresArrayBuilder(.int8)
-        for id in settlement.done { done.append(int64: id) }
-        var pause: Int64?
-        var error: String?
-        switch settlement.failed?.decision {
-        case .again(let milliseconds, let reason): (pause, error) = (milliseconds, reason)
-        case .setAside(let reason): error = reason
-        case nil: break
-        }
-        let values: [PostgresValue] = [
-            .int64(settlement.head), .text(settlement.claim), done.value,
-            PostgresValue(settlement.failed?.job) { .int64($0) }, PostgresValue(error) { .reason($0) },
-            PostgresValue(pause) { .int64($0) },
-        ]
         try await pool.withConnection { connection async throws(PostgresError) in
-            _ = try await connection.query(Self.settleStatement, values)
+            _ = try await connection.query(Self.settleStatement, settlement.columns)
         }
     }
 
     package func jobsAvailable(atMostSeconds seconds: Int) async { await hints.next(atMostSeconds: seconds) }
 
-    private static func job(_ row: PostgresRow, _ source: WebhookSource) throws(PostgresError) -> ForwardJob {
+    private static func job(
+        _ row: PostgresRow, _ source: WebhookSource
+    ) throws(PostgresError) -> ForwardJob<ForwardedWebhook> {
         var webhook: ForwardedWebhook?
         if let id = try row.nullableText(3), let body = try row.nullableBytes(5) {
             webhook = ForwardedWebhook(id: id, source: source, signature: try row.nullableBytes(4) ?? [], body: body)
         }
         return ForwardJob(
-            id: try row.int64(0), attempt: Int(try row.int32(1)), ageSeconds: try row.int64(2), webhook: webhook)
+            id: try row.int64(0), attempt: Int(try row.int32(1)), ageSeconds: try row.int64(2), content: webhook)
     }
 
     private static let claimStatement = PostgresStatement(
@@ -71,4 +59,23 @@ package final class PostgresForwardQueue: ForwardQueue {
             SELECT gateway.settle_forwards($1::bigint, $2::text, $3::bigint[], $4::bigint, $5::text,
                                            $6::bigint * interval '1 millisecond')
             """)
+}
+
+extension ForwardSettlement {
+    /// Head, claim, done, failed, error, pause: as the functions that settle take them.
+    var columns: [PostgresValue] {
+        var ids = PostgresArrayBuilder(.int8)
+        for id in done { ids.append(int64: id) }
+        var pause: Int64?
+        var error: String?
+        switch failed?.decision {
+        case .again(let milliseconds, let reason): (pause, error) = (milliseconds, reason)
+        case .setAside(let reason): error = reason
+        case nil: break
+        }
+        return [
+            .int64(head), .text(claim), ids.value, PostgresValue(failed?.job) { .int64($0) },
+            PostgresValue(error) { .reason($0) }, PostgresValue(pause) { .int64($0) },
+        ]
+    }
 }

@@ -12,6 +12,7 @@ struct OrderColumns {
     private var id = PostgresArrayBuilder(.uuid)
     private var number = PostgresArrayBuilder(.int4)
     private var isEmpty = true
+    private let noticesTo: String?
 
     /// All `NULL` without an order: nothing is looked for then.
     var values: [PostgresValue] {
@@ -19,7 +20,9 @@ struct OrderColumns {
         return [message, kind, rule, value, detail, id, number].map(\.value)
     }
 
-    init(_ messages: [RecordedMessage]) {
+    /// - Parameter noticesTo: the endpoint that is told what rules notify of; `nil` = it is listed alone.
+    init(_ messages: [RecordedMessage], noticesTo: String?) {
+        self.noticesTo = noticesTo
         for recorded in messages {
             for order in recorded.orders {
                 isEmpty = false
@@ -42,7 +45,7 @@ struct OrderColumns {
             append("template", value: name, detail: language, id: made, number: again)
         case .tag(let tag): append("tag", value: tag)
         case .raisePriority: append("priority")
-        case .notify(let subject): append("notify", value: subject)
+        case .notify(let subject): append("notify", value: subject, detail: noticesTo)
         case .forward(let endpoint): append("forward", value: endpoint)
         case .optOut: append("opt_out")
         case .optIn: append("opt_in")

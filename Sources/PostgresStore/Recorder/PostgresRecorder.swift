@@ -13,12 +13,18 @@ package struct PostgresRecorder: Recorder {
     /// Shown to operators beside the journal.
     private let host: String?
     private let passesWebhooksOn: Bool
+    private let noticesTo: String?
 
-    /// - Parameter passesWebhooksOn: queues a job for each webhook, for somebody who forwards it (`ForwardDispatcher`).
-    package init(_ session: RecorderSession, host: String? = nil, passesWebhooksOn: Bool = false) {
+    /// - Parameters:
+    ///   - passesWebhooksOn: queues a job for each webhook, for somebody who forwards it (`ForwardDispatcher`).
+    ///   - noticesTo: the endpoint for which what rules notify of is queued as well.
+    package init(
+        _ session: RecorderSession, host: String? = nil, passesWebhooksOn: Bool = false, noticesTo: String? = nil
+    ) {
         self.session = session
         self.host = host
         self.passesWebhooksOn = passesWebhooksOn
+        self.noticesTo = noticesTo
     }
 
     package func claim(_ journal: JournalIdentity) async throws(RecorderError) -> Checkpoint {
@@ -37,7 +43,7 @@ package struct PostgresRecorder: Recorder {
             guard batch.phase == .whole else { return try await recordStep(batch) }
             let connection = try await session.openIdle()
             if let replay = batch.replay { return try await record(batch, replay, on: connection) }
-            let values = RecordBatchParameters(batch, passesOn: passesWebhooksOn).values
+            let values = RecordBatchParameters(batch, passesOn: passesWebhooksOn, noticesTo: noticesTo).values
             let aliases = RecipientAliases(batch)
             let (row, outcome) = try await Contention.repeating { () async throws(PostgresError) in
                 try await connection.write(values, aliases, isRehearsal: batch.isRehearsal)
@@ -100,7 +106,7 @@ extension PostgresRecorder {
         }
         var outcome = RecordOutcome(counts: VerdictCounts())
         if !batch.isEmptyStep {
-            let values = RecordBatchParameters(batch, passesOn: passesWebhooksOn).values
+            let values = RecordBatchParameters(batch, passesOn: passesWebhooksOn, noticesTo: noticesTo).values
             let (row, written) = try await connection.write(values, RecipientAliases(batch))
             guard let written else { return try await refused(batch, row) }
             outcome = written

@@ -8,8 +8,10 @@ import Routing
 struct RecordBatchParameters {
     let values: [PostgresValue]
 
-    /// - Parameter passesOn: whether webhooks are queued for another handler, too.
-    init(_ batch: RecordBatch, passesOn: Bool) {
+    /// - Parameters:
+    ///   - passesOn: whether webhooks are queued for another handler, too.
+    ///   - noticesTo: the endpoint that is told what rules notify of.
+    init(_ batch: RecordBatch, passesOn: Bool, noticesTo: String? = nil) {
         let parked = ParkedColumns(batch.parked)
         let webhooks = WebhookColumns(batch.writtenWebhooks)
         var redriven = PostgresArrayBuilder(.int8)
@@ -22,7 +24,7 @@ struct RecordBatchParameters {
         ]
         values += SessionColumns(batch.sessions).values + FileColumns(batch.messages).values
         values += [webhooks.signatures, .bool(passesOn), Self.withheld(batch)]
-        values += OrderColumns(batch.messages).values
+        values += OrderColumns(batch.messages, noticesTo: noticesTo).values
         self.values = values
     }
 

@@ -85,10 +85,12 @@ package struct RoutingRules: Hashable, Sendable {
     /// Reads all files of the rules directory, in the order of their names. Each setting may stand in one of them only.
     /// - Parameters:
     ///   - directory: its path, for the error when there is no file in it.
+    ///   - downstreams: names of the endpoints that `forward` may name; `nil` = they are not compared.
     ///   - isTimeZone: whether a name stands in the time zone database.
     /// - Throws: everything that is wrong, with file, line and column.
     package init(
-        files: [RulesFile], directory: String, isTimeZone: @escaping (String) -> Bool
+        files: [RulesFile], directory: String, downstreams: Set<String>? = nil,
+        isTimeZone: @escaping (String) -> Bool
     ) throws(RulesErrors) {
         guard !files.isEmpty else {
             throw RulesErrors([
@@ -107,7 +109,7 @@ package struct RoutingRules: Hashable, Sendable {
                     file: twice, problem: "there are two files of this name", hint: "Give each a name of its own.")
             ])
         }
-        var reader = RulesReader(isTimeZone: isTimeZone)
+        var reader = RulesReader(downstreams: downstreams, isTimeZone: isTimeZone)
         for file in files.sorted(by: { $0.name < $1.name }) { reader.read(file) }
         guard reader.errors.isEmpty else { throw RulesErrors(reader.errors) }
         self = reader.rules

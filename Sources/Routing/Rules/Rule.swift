@@ -127,7 +127,7 @@ package enum RuleAction: Hashable, Sendable {
     case raisePriority
     /// Tells the administrators, under this subject.
     case notify(String)
-    /// Passes it on to a downstream endpoint of this name.
+    /// Passes the message on to the downstream endpoint of this name.
     case forward(String)
     case optOut
     case optIn

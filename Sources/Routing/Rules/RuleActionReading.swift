@@ -98,8 +98,20 @@ extension RulesReader {
             return .assign(ids[0])
         case "tag": return text(value, name, Self.labelLengthMax).map(RuleAction.tag)
         case "notify": return text(value, name, Self.labelLengthMax).map(RuleAction.notify)
-        default: return text(value, name, Self.labelLengthMax).map(RuleAction.forward)
+        default: return downstream(value).map(RuleAction.forward)
         }
+    }
+
+    /// The name of an endpoint that a setting defines.
+    private mutating func downstream(_ node: Node) -> String? {
+        guard let name = text(node, "forward", Self.labelLengthMax) else { return nil }
+        guard let downstreams, !downstreams.contains(name) else { return name }
+        let hint =
+            downstreams.isEmpty
+            ? "Define it where the gateway is started: GATEWAY_DOWNSTREAMS=\"crm=https://…\"."
+            : "GATEWAY_DOWNSTREAMS defines: \(downstreams.sorted().joined(separator: ", "))."
+        fail(node, name, problem: "no setting defines this endpoint", hint: hint)
+        return nil
     }
 
     mutating func text(_ node: Node, _ key: String, _ lengthMax: Int) -> String? {

@@ -8,6 +8,8 @@ struct RulesReader {
     /// In the order of files and lines.
     var collected: [Rule] = []
     let isTimeZone: (String) -> Bool
+    /// Names that `forward` may use; `nil` = any.
+    let downstreams: Set<String>?
     /// Where each setting was made: making it twice is an error, for nobody could say which one holds.
     private var definitions: [String: String] = [:]
     /// The file being read.
@@ -17,7 +19,10 @@ struct RulesReader {
     /// Mistakes that are named; a file can hold half a million of them.
     static let errorsMax = 10_000
 
-    init(isTimeZone: @escaping (String) -> Bool) { self.isTimeZone = isTimeZone }
+    init(downstreams: Set<String>?, isTimeZone: @escaping (String) -> Bool) {
+        self.downstreams = downstreams
+        self.isTimeZone = isTimeZone
+    }
 
     /// What was read, if nothing is wrong.
     var rules: RoutingRules {
