@@ -19,6 +19,28 @@ import Testing
             kind: .metaSend, worker: "w", limit: 50, leaseSeconds: 60)
     }
 
+    @Test("tags, priority and the answers that count come along when two people turn out to be one")
+    func merged() async throws {
+        let world = try await RecorderWorld()
+        try await world.record([world.ordering("w1", [.tag("leak"), world.reply("one")])])
+        let other = "a0000000-0000-0000-0000-00000000000b"
+        try await world.owner.execute(
+            """
+            INSERT INTO gateway.people (id, realm) SELECT '\(other)', realm FROM gateway.people;
+            INSERT INTO gateway.whatsapp_conversations
+                (landlord_id, tenant_id, person_id, endpoint_id, channel, last_message_at, tags, priority)
+              SELECT landlord_id, tenant_id, '\(other)', endpoint_id, channel, last_message_at, '{old}', 'high'
+                FROM gateway.whatsapp_conversations;
+            SELECT gateway.absorb_person(id, '\(other)') FROM gateway.people WHERE id <> '\(other)'
+            """)
+        #expect(
+            try await world.value(
+                """
+                SELECT string_agg((c.tags, c.priority, c.person_id = '\(other)', a.person_id = '\(other)')::text, ' ')
+                  FROM gateway.whatsapp_conversations c, gateway.rule_actions a WHERE a.outcome = 'queued'
+                """) == "(\"{leak,old}\",high,t,t)")
+    }
+
     @Test("tags and priority show in the thread, and on a held message until it is released")
     func tags() async throws {
         let world = try await RecorderWorld()

@@ -14,7 +14,7 @@ BEGIN
 END $$;
 
 -- As before (0011), and one person has one number and one account id of a kind at a time: where both had one, that
--- first seen later stands, and the other was left by then.
+-- first seen later stands, and the other was left by then. Tags, priority and the answers that count come along.
 CREATE OR REPLACE FUNCTION gateway.absorb_person(p_from uuid, p_into uuid) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   c record;
@@ -53,7 +53,9 @@ BEGIN
              unread_count = unread_count + c.unread_count,
              last_message_at = greatest(last_message_at, c.last_message_at),
              last_inbound_at = greatest(last_inbound_at, c.last_inbound_at),
-             last_outbound_at = greatest(last_outbound_at, c.last_outbound_at), updated_at = now()
+             last_outbound_at = greatest(last_outbound_at, c.last_outbound_at),
+             tags = ARRAY(SELECT DISTINCT x FROM unnest(tags || c.tags) x ORDER BY x),
+             priority = CASE WHEN 'high' IN (priority, c.priority) THEN 'high' ELSE priority END, updated_at = now()
        WHERE id = c.target;
       DELETE FROM gateway.whatsapp_conversations WHERE id = c.id;
     END IF;
@@ -63,6 +65,7 @@ BEGIN
      AND EXISTS (SELECT FROM gateway.questions o WHERE o.person_id = p_into AND o.endpoint_id = q.endpoint_id
                     AND o.status = 'open');
   UPDATE gateway.questions SET person_id = p_into WHERE person_id = p_from;
+  UPDATE gateway.rule_actions SET person_id = p_into WHERE person_id = p_from AND outcome = 'queued';
   UPDATE gateway.outbox SET person_id = p_into WHERE person_id = p_from;
   UPDATE gateway.outbox_dead SET person_id = p_into WHERE person_id = p_from;
   UPDATE gateway.people SET merged_into = p_into, merged_at = now() WHERE id = p_from OR merged_into = p_from;
