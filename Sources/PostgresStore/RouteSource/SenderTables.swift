@@ -38,7 +38,7 @@ extension PostgresRouteSource {
                 }
             }
             try await ChangedRoutes(
-                keys: [], identities: linkedIdentities.subtracting(identities)
+                keys: linkedKeys.subtracting(keys), identities: linkedIdentities.subtracting(identities)
             ).read(connection, into: &delta)
             return table.applying(delta)
         }

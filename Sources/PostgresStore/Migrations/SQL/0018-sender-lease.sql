@@ -4,8 +4,8 @@
 -- Of the leases with one landlord under one number that may be a sender's, the one that speaks for all: it runs, or else
 -- may be in its days of grace; the older one, then the smaller tenant id, then the smaller lease id. None: the message
 -- does not go there. Dates are compared with a day to spare, for the decision was made a little earlier by another clock;
--- what is caught here is a lease or number that changed hands. A number nobody had before, as nearly all are, takes one
--- probe. Simple on purpose: it becomes a part of the statement that asks.
+-- what is caught here is a lease or number that changed hands. A number nobody had before, with an account id nobody gave
+-- up, as nearly all are, takes two probes. Simple on purpose: it becomes a part of the statement that asks.
 CREATE OR REPLACE FUNCTION gateway.sender_lease(
   p_landlord uuid, p_route_key bigint, p_phone_scope text, p_phone_key bigint, p_id_kind text, p_id_scope text,
   p_account text, p_sent_at timestamptz, p_grace integer)
@@ -15,7 +15,10 @@ RETURNS SETOF gateway.routes LANGUAGE sql STABLE AS $$
      AND coalesce(r.valid_from <= greatest(p_sent_at, now())::date + 1, true)
      AND coalesce(r.valid_until + p_grace >= least(p_sent_at, now())::date - 1, r.lease_status = 'active')
      AND CASE WHEN p_route_key = p_phone_key AND NOT EXISTS (SELECT FROM gateway.identities x
-                     WHERE x.value = p_phone_key::text AND x.kind = 'phone' AND x.retired_at IS NOT NULL) THEN true
+                     WHERE x.value = p_phone_key::text AND x.kind = 'phone' AND x.retired_at IS NOT NULL)
+                   AND NOT EXISTS (SELECT FROM gateway.identities x
+                     WHERE x.value = p_account AND x.kind = p_id_kind AND x.scope = p_id_scope
+                       AND x.retired_at IS NOT NULL) THEN true
               ELSE gateway.reaches_lease(p_phone_scope, p_phone_key, p_id_kind, p_id_scope, p_account, p_route_key,
                      r.learnt_at)
                    -- who shows one number has left every other
