@@ -141,7 +141,7 @@ extension EndToEndTests {
                 #expect(raised.map(\.tenant_name) == ["Tom Taylor"] && raised.first?.tags == ["emergency"])
                 #expect(threads.filter { $0.priority == "normal" }.allSatisfy { $0.tags.isEmpty })
                 #expect(
-                    try await stage.texts("SELECT rule || ' ' || value FROM gateway.inbox_notices()")
+                    try await stage.texts("SELECT rule || ' ' || value FROM gateway.rule_notices()")
                         == ["emergency A tenant writes of an emergency"])
             }
         }
