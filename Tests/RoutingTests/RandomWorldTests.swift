@@ -16,22 +16,32 @@ private struct NaiveWorld {
         let senders = Set((own + links).map(\.personID))
         return routes.filter { route in
             guard endpoint.ownerID == nil || endpoint.ownerID == route.landlordID else { return false }
-            if route.key == phone {
-                return isSince(route, departures(from: route.key, endpoint, of: { !senders.contains($0) }))
-            }
-            return (own + links).contains { link in
-                guard link.routeKey == route.key else { return false }
-                let others = departures(from: route.key, endpoint, of: { $0 != link.personID })
-                let isBack = identities.contains {
-                    isPhone($0, route.key, endpoint) && $0.routeKey != nil && $0.personID == link.personID
+            if let phone, route.key == phone {
+                // Shown with the account id of somebody who left it, it is theirs as it was then.
+                let leavers = (own + links).filter { $0.routeKey == phone && hasLeft($0.personID, phone, endpoint) }
+                if leavers.isEmpty {
+                    return isSince(route, departures(from: route.key, endpoint, of: { !senders.contains($0) }))
                 }
-                guard !isBack, let left = departures(from: route.key, endpoint, of: { $0 == link.personID }).max()
-                else {
-                    return isSince(route, others)
-                }
-                return route.learntAt < left && isSince(route, others.filter { $0 <= left })
+                return leavers.contains { reaches(route, by: $0, endpoint) }
             }
+            return (own + links).contains { $0.routeKey == route.key && reaches(route, by: $0, endpoint) }
         }
+    }
+
+    private func reaches(_ route: Route, by link: IdentityLink, _ endpoint: Endpoint) -> Bool {
+        let others = departures(from: route.key, endpoint, of: { $0 != link.personID })
+        guard hasLeft(link.personID, route.key, endpoint),
+            let left = departures(from: route.key, endpoint, of: { $0 == link.personID }).max()
+        else {
+            return isSince(route, others)
+        }
+        return route.learntAt < left && isSince(route, others.filter { $0 <= left })
+    }
+
+    /// Whether somebody left a number and does not have it again.
+    private func hasLeft(_ person: UniqueID, _ key: PhoneKey, _ endpoint: Endpoint) -> Bool {
+        let isBack = identities.contains { isPhone($0, key, endpoint) && $0.routeKey != nil && $0.personID == person }
+        return !isBack && !departures(from: key, endpoint, of: { $0 == person }).isEmpty
     }
 
     private func isPhone(_ row: IdentityLink, _ key: PhoneKey, _ endpoint: Endpoint) -> Bool {
