@@ -1,6 +1,7 @@
 #ifndef MEMORY_HINTS_H
 #define MEMORY_HINTS_H
 
+#include <malloc.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -66,5 +67,12 @@ static inline uint32_t line_matches(const int32_t *_Nonnull line, int32_t wanted
 
 /// Brings a line of memory near, without waiting for it.
 static inline void memory_prefetch(const void *_Nonnull address) { __builtin_prefetch(address); }
+
+/// Gives back what was freed and the allocator keeps for later: after a large job that is as much as the job took.
+static inline void memory_give_back(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
 
 #endif

@@ -48,3 +48,9 @@ struct LargeBuffer<Element: BitwiseCopyable & Sendable>: ~Copyable, @unchecked S
         memory_prefetch(base + index)
     }
 }
+
+/// What was freed and the allocator keeps for later.
+package enum FreedMemory {
+    /// Goes back to the system. Takes milliseconds: for the end of a large job, and not on an event loop.
+    package static func giveBack() { memory_give_back() }
+}

@@ -162,7 +162,9 @@ extension RouteLoader {
         let unsorted = Mutex<RoutingTableBuilder?>(builder)
         builder = RoutingTableBuilder()
         let loaded = await Self.aside {
-            unsorted.withLock { $0.take() ?? RoutingTableBuilder() }.finish(cursor: cursor)
+            let table = unsorted.withLock { $0.take() ?? RoutingTableBuilder() }.finish(cursor: cursor)
+            FreedMemory.giveBack()
+            return table
         }
         return try await publishing.withLock { [self] in
             // What was committed during the load may be in the table in use: the new one must not go back behind it.
