@@ -28,7 +28,7 @@ package struct RuleDeliveryForwarder: Forwarder {
 
     /// HMAC-SHA256 of the body as it is sent, in hexadecimal digits.
     private static func signature(of body: [UInt8], _ secret: Secret) -> String {
-        let key = SymmetricKey(data: Array(secret.reveal().utf8))
+        let key = SymmetricKey(data: secret.utf8)
         let digits = Array("0123456789abcdef".utf8)
         let code = HMAC<SHA256>.authenticationCode(for: body, using: key)
         return String(decoding: code.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)

@@ -316,7 +316,8 @@ public enum RecorderError: Error, Sendable {
 }
 
 extension RecorderError {
-    var reason: String {
+    /// Why, for people.
+    package var reason: String {
         switch self {
         case .dataRejected(let sqlState, let detail): "SQLSTATE \(sqlState): \(detail)"
         case .unavailable(let reason): reason

@@ -7,8 +7,6 @@ package struct DecisionTrace: Sendable {
     package var account: AccountIdentity?
     /// Every lease the table finds for the sender, with the reason why it counts or not.
     package var leases: [RouteExplanation]
-    /// The leases that counted.
-    package var candidates: CandidateList
     /// What the database knows besides: threads, and questions.
     package var facts: SenderFacts
     /// Whether the database did not have to be asked.
@@ -39,7 +37,7 @@ package struct DecisionTrace: Sendable {
         leases = table.explain(phone: phone, account: account, endpoint: endpoint, today: now.day)
         self.facts = facts
         var pending = resolver.pending(message, at: endpoint)
-        switch resolver.firstPass(message, at: endpoint) {
+        switch resolver.firstPass(pending.candidates, message, at: endpoint) {
         case .decided(let decided) where decided.decision.rung != nil:
             isByTableAlone = true
             resolution = decided
@@ -51,7 +49,6 @@ package struct DecisionTrace: Sendable {
             }
             resolution = resolver.decide(pending, facts)
         }
-        candidates = pending.candidates
         steps = resolver.steps(to: resolution, message, pending, facts)
         ruling = rules.ruling(
             on: resolution, message, sentAt: message.sentAt, at: endpoint, table: table, mayAnswer: true)

@@ -54,10 +54,7 @@ public struct Resolver: Sendable {
 
     /// What the table alone says about a message.
     public func firstPass(_ message: InboundMessage, at endpoint: Endpoint) -> FirstPass {
-        let candidates = table.candidates(
-            phone: message.sender.phone?.key, account: message.sender.account(at: endpoint), endpoint: endpoint,
-            today: today)
-        return firstPass(candidates, message, at: endpoint)
+        firstPass(candidates(of: message, at: endpoint), message, at: endpoint)
     }
 
     /// The same with all leases the database has for this sender.
@@ -75,10 +72,13 @@ public struct Resolver: Sendable {
 
     /// What there is to decide by the table's leases.
     func pending(_ message: InboundMessage, at endpoint: Endpoint) -> Pending {
-        let candidates = table.candidates(
+        pending(message, at: endpoint, candidates(of: message, at: endpoint))
+    }
+
+    private func candidates(of message: InboundMessage, at endpoint: Endpoint) -> CandidateList {
+        table.candidates(
             phone: message.sender.phone?.key, account: message.sender.account(at: endpoint), endpoint: endpoint,
             today: today)
-        return pending(message, at: endpoint, candidates)
     }
 
     private func pending(_ message: InboundMessage, at endpoint: Endpoint, _ candidates: CandidateList) -> Pending {
@@ -87,7 +87,7 @@ public struct Resolver: Sendable {
             token: message.replyPayload.flatMap { ChoiceToken($0) }, text: message.type == "text" ? message.body : nil)
     }
 
-    private func firstPass(_ candidates: CandidateList, _ message: InboundMessage, at endpoint: Endpoint) -> FirstPass {
+    func firstPass(_ candidates: CandidateList, _ message: InboundMessage, at endpoint: Endpoint) -> FirstPass {
         if candidates.only != nil, message.quotedMessageID == nil, message.replyPayload == nil {
             return .decided(only(of: candidates))
         }

@@ -50,7 +50,7 @@ final class Load: Sendable {
 
     var ledger: Ledger { state.withLock { $0 } }
 
-    /// Lets so many more webhooks be posted, and no more before the next call.
+    /// Lets those that wait and so many more webhooks be posted, and no more before the next call.
     func allow(_ more: Int) { allowed.change { $0 = begun.load(ordering: .relaxed) + more } }
 
     /// Runs while the body runs; the webhooks that are under way then are settled.

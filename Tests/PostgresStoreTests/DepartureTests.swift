@@ -13,14 +13,9 @@ import Testing
 
     private func ago(_ seconds: Int64) -> Timestamp { RecorderWorld.clock.advanced(bySeconds: -seconds) }
 
-    private func holder(_ world: RecorderWorld, _ phone: UInt64) async throws -> String? {
-        try await world.value(
-            "SELECT person_id FROM gateway.identities WHERE kind = 'phone' AND value = '\(phone)' AND retired_at IS NULL"
-        )
-    }
-
-    private func routes(_ world: RecorderWorld, _ phone: UInt64?, account: String? = nil) async throws -> [UniqueID] {
-        try await world.leases(of: phone, account: account)
+    /// As if all leases had been written down then.
+    private func learn(_ world: RecorderWorld, at moment: Timestamp) async throws {
+        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(moment.seconds))")
     }
 
     private func tell(_ world: RecorderWorld, _ kind: String, _ old: String, _ new: String, at: Timestamp) async throws
@@ -38,16 +33,16 @@ import Testing
             world.message("w1", from: Self.first, account: "GB.1", RecorderWorld.toTess, at: ago(3600))
         ])
         try await world.record([world.message("w2", from: Self.second, account: "GB.1", .unclaimed, at: ago(60))])
-        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(600).seconds))")
-        #expect(try await routes(world, Self.second, account: "GB.1") == [RecorderWorld.tessLease])
+        try await learn(world, at: ago(600))
+        #expect(try await world.leases(of: Self.second, account: "GB.1") == [RecorderWorld.tessLease])
         for _ in 1...2 {
             try await tell(world, "phone", "\(Self.first)", "\(Self.second)", at: ago(900))
-            #expect(try await routes(world, Self.second, account: "GB.1") == [])
-            #expect(try await routes(world, Self.first) == [RecorderWorld.tessLease])
+            #expect(try await world.leases(of: Self.second, account: "GB.1") == [])
+            #expect(try await world.leases(of: Self.first) == [RecorderWorld.tessLease])
         }
         // Told of a moment later than what showed, it stays.
         try await tell(world, "phone", "\(Self.first)", "\(Self.second)", at: ago(30))
-        #expect(try await routes(world, Self.second, account: "GB.1") == [])
+        #expect(try await world.leases(of: Self.second, account: "GB.1") == [])
     }
 
     /// She is known by an old and a new account id, each with a number, before a notice says that they are one's.
@@ -59,13 +54,13 @@ import Testing
         try await world.record([world.message("w2", from: Self.second, account: "GB.2", .unclaimed, at: ago(600))])
         try await tell(world, "bsuid", "GB.1", "GB.2", at: ago(700))
         #expect(try await world.person(of: "w2") == world.person(of: "w1"))
-        #expect(try await holder(world, Self.first) == nil)
-        #expect(try await holder(world, Self.second) == world.person(of: "w1"))
-        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(900).seconds))")
-        #expect(try await routes(world, nil, account: "GB.2") == [RecorderWorld.tessLease])
-        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(300).seconds))")
-        #expect(try await routes(world, nil, account: "GB.2") == [])
-        #expect(try await routes(world, Self.first) == [RecorderWorld.tessLease])
+        #expect(try await world.holder(of: Self.first) == nil)
+        #expect(try await world.holder(of: Self.second) == world.person(of: "w1"))
+        try await learn(world, at: ago(900))
+        #expect(try await world.leases(of: nil, account: "GB.2") == [RecorderWorld.tessLease])
+        try await learn(world, at: ago(300))
+        #expect(try await world.leases(of: nil, account: "GB.2") == [])
+        #expect(try await world.leases(of: Self.first) == [RecorderWorld.tessLease])
     }
 
     /// A number was written from without an account id, and then with the id of somebody who had another number.
@@ -78,8 +73,8 @@ import Testing
         try await world.record([world.message("w2", from: Self.second, .unclaimed, at: ago(secondsBefore))])
         try await world.record([world.message("w3", from: Self.second, account: "GB.1", .unclaimed, at: ago(30))])
         #expect(try await world.person(of: "w2") == world.person(of: "w1"))
-        #expect(try await holder(world, Self.second) == world.person(of: "w1"))
-        #expect(try await holder(world, Self.first) == nil)
+        #expect(try await world.holder(of: Self.second) == world.person(of: "w1"))
+        #expect(try await world.holder(of: Self.first) == nil)
         #expect(try await world.confusion() == nil)
     }
 
@@ -97,15 +92,15 @@ import Testing
         try await world.record([world.message("w3", from: Self.first, account: "GB.3", .unclaimed, at: ago(700))])
         let next = try await world.person(of: "w3")
         // The next holder's lease is not hers, even for a message that shows the number.
-        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(710).seconds))")
-        #expect(try await routes(world, Self.first, account: old) == [])
-        #expect(try await routes(world, Self.first, account: "GB.3") == [RecorderWorld.tessLease])
-        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(910).seconds))")
-        #expect(try await routes(world, Self.first, account: old) == [RecorderWorld.tessLease])
+        try await learn(world, at: ago(710))
+        #expect(try await world.leases(of: Self.first, account: old) == [])
+        #expect(try await world.leases(of: Self.first, account: "GB.3") == [RecorderWorld.tessLease])
+        try await learn(world, at: ago(910))
+        #expect(try await world.leases(of: Self.first, account: old) == [RecorderWorld.tessLease])
         try await world.record([world.message("late", from: Self.first, account: old, .unclaimed, at: ago(1000))])
         #expect(try await world.person(of: "late") == world.person(of: "w1"))
-        #expect(try await holder(world, Self.first) == next)
-        #expect(try await holder(world, Self.second) == world.person(of: "w1"))
+        #expect(try await world.holder(of: Self.first) == next)
+        #expect(try await world.holder(of: Self.second) == world.person(of: "w1"))
         #expect(try await world.value("SELECT count(*) FROM gateway.people WHERE merged_into IS NULL") == "2")
     }
 
@@ -113,14 +108,14 @@ import Testing
     @Test func aMessageThatComesLateTellsOfANumberThatWasTheSenders() async throws {
         let world = try await RecorderWorld()
         try await world.record([world.message("w1", from: Self.second, account: "GB.1", .unclaimed, at: ago(900))])
-        #expect(try await routes(world, Self.second, account: "GB.1") == [])
+        #expect(try await world.leases(of: Self.second, account: "GB.1") == [])
         try await world.record([world.message("late", from: Self.first, account: "GB.1", .unclaimed, at: ago(1800))])
         #expect(try await world.person(of: "late") == world.person(of: "w1"))
-        #expect(try await holder(world, Self.first) == nil)
-        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(1900).seconds))")
-        #expect(try await routes(world, Self.second, account: "GB.1") == [RecorderWorld.tessLease])
-        try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(ago(890).seconds))")
-        #expect(try await routes(world, Self.second, account: "GB.1") == [])
+        #expect(try await world.holder(of: Self.first) == nil)
+        try await learn(world, at: ago(1900))
+        #expect(try await world.leases(of: Self.second, account: "GB.1") == [RecorderWorld.tessLease])
+        try await learn(world, at: ago(890))
+        #expect(try await world.leases(of: Self.second, account: "GB.1") == [])
     }
 
     /// Nobody told that the number was handed on: another account id showed it.
@@ -131,9 +126,9 @@ import Testing
         ])
         try await world.record([world.message("w2", from: Self.first, account: "GB.2", .unclaimed, at: ago(700))])
         for (learnt, isTheirs) in [(ago(710), false), (ago(3700), true)] {
-            try await world.owner.execute("UPDATE gateway.routes SET learnt_at = to_timestamp(\(learnt.seconds))")
-            #expect(try await routes(world, Self.first, account: "GB.1") == (isTheirs ? [RecorderWorld.tessLease] : []))
-            #expect(try await routes(world, Self.first, account: "GB.2") == [RecorderWorld.tessLease])
+            try await learn(world, at: learnt)
+            #expect(try await world.leases(of: Self.first, account: "GB.1") == (isTheirs ? [RecorderWorld.tessLease] : []))
+            #expect(try await world.leases(of: Self.first, account: "GB.2") == [RecorderWorld.tessLease])
             let late = world.message(
                 "late\(isTheirs)", from: Self.first, account: "GB.1", RecorderWorld.toTess, at: ago(1000))
             switch try await world.recorder.record(world.batch([late], after: world.claim())) {

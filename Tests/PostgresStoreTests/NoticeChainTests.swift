@@ -21,16 +21,6 @@ import Testing
             """)
     }
 
-    private func holder(_ world: RecorderWorld, _ phone: UInt64) async throws -> String? {
-        try await world.value(
-            "SELECT person_id FROM gateway.identities WHERE kind = 'phone' AND value = '\(phone)' AND retired_at IS NULL"
-        )
-    }
-
-    private func routes(_ world: RecorderWorld, _ phone: UInt64) async throws -> [UniqueID] {
-        try await world.leases(of: phone)
-    }
-
     /// Long before all of the moves: whose the lease is, is no question of seconds.
     private func makeWorld() async throws -> RecorderWorld {
         let world = try await RecorderWorld()
@@ -50,10 +40,10 @@ import Testing
         }
         for move in order { try await tell(world, move) }
         for move in order { try await tell(world, move) }
-        #expect(try await holder(world, Self.numbers[3]) == world.person(of: "w1"))
-        for number in Self.numbers.dropLast() { #expect(try await holder(world, number) == nil) }
-        #expect(try await routes(world, Self.numbers[3]) == [RecorderWorld.tessLease])
-        #expect(try await routes(world, RecorderWorld.tess) == [])
+        #expect(try await world.holder(of: Self.numbers[3]) == world.person(of: "w1"))
+        for number in Self.numbers.dropLast() { #expect(try await world.holder(of: number) == nil) }
+        #expect(try await world.leases(of: Self.numbers[3]) == [RecorderWorld.tessLease])
+        #expect(try await world.leases(of: RecorderWorld.tess) == [])
         #expect(try await world.value("SELECT count(*) FROM gateway.people WHERE merged_into IS NULL") == "1")
         #expect(try await world.count("open_conflicts()") == 0)
         #expect(try await world.confusion() == nil)
@@ -67,11 +57,11 @@ import Testing
             world.message("next", from: Self.numbers[1], .unclaimed, at: RecorderWorld.present.advanced(bySeconds: -5))
         ])
         try await tell(world, 0)
-        #expect(try await holder(world, Self.numbers[2]) == world.person(of: "w1"))
-        #expect(try await holder(world, Self.numbers[1]) == world.person(of: "next"))
+        #expect(try await world.holder(of: Self.numbers[2]) == world.person(of: "w1"))
+        #expect(try await world.holder(of: Self.numbers[1]) == world.person(of: "next"))
         #expect(try await world.person(of: "next") != world.person(of: "w1"))
-        #expect(try await routes(world, Self.numbers[1]) == [])
-        #expect(try await routes(world, Self.numbers[2]) == [RecorderWorld.tessLease])
+        #expect(try await world.leases(of: Self.numbers[1]) == [])
+        #expect(try await world.leases(of: Self.numbers[2]) == [RecorderWorld.tessLease])
     }
 
     /// Two humans had the number in the middle, one after the other, and the notice of the first comes last.
@@ -87,7 +77,7 @@ import Testing
             )
         }
         try await tell(world, 0)
-        #expect(try await holder(world, Self.numbers[2]) == world.person(of: "w2"))
+        #expect(try await world.holder(of: Self.numbers[2]) == world.person(of: "w2"))
         #expect(try await world.person(of: "w1") != world.person(of: "w2"))
         #expect(try await world.confusion() == nil)
     }
@@ -97,7 +87,7 @@ import Testing
         let world = try await makeWorld()
         try await world.rent(Self.numbers[2], from: RecorderWorld.bob)
         try await tell(world, 1)
-        let lease = try #require(try await routes(world, Self.numbers[2]).first)
+        let lease = try #require(try await world.leases(of: Self.numbers[2]).first)
         let candidate = RecorderWorld.candidate(RecorderWorld.bob, PhoneKey(folding: Self.numbers[2]).value)
         try await world.record([
             world.message(
@@ -105,13 +95,13 @@ import Testing
         ])
         for _ in 1...2 { try await tell(world, 0) }
         #expect(try await world.person(of: "w2") != world.person(of: "w1"))
-        #expect(try await holder(world, Self.numbers[1]) == nil)
-        #expect(try await routes(world, Self.numbers[1]) == [])
-        #expect(try await routes(world, Self.numbers[2]) == [lease])
+        #expect(try await world.holder(of: Self.numbers[1]) == nil)
+        #expect(try await world.leases(of: Self.numbers[1]) == [])
+        #expect(try await world.leases(of: Self.numbers[2]) == [lease])
         #expect(try await world.value("SELECT reason FROM gateway.open_conflicts()") == "number_change")
         try await world.owner.execute("SELECT gateway.close_conflict(id, true) FROM gateway.open_conflicts()")
         #expect(try await world.person(of: "w2") == world.person(of: "w1"))
-        #expect(Set(try await routes(world, Self.numbers[2])) == [lease, RecorderWorld.tessLease])
+        #expect(Set(try await world.leases(of: Self.numbers[2])) == [lease, RecorderWorld.tessLease])
         #expect(try await world.confusion() == nil)
     }
 
@@ -123,9 +113,9 @@ import Testing
                 "SELECT gateway.change_identity('phone', '', '\(old)', '\(new)', now() - interval '\(seconds) seconds')"
             )
         }
-        #expect(try await holder(world, home) == world.person(of: "w1"))
-        #expect(try await holder(world, away) == nil)
-        #expect(try await routes(world, home) == [RecorderWorld.tessLease])
+        #expect(try await world.holder(of: home) == world.person(of: "w1"))
+        #expect(try await world.holder(of: away) == nil)
+        #expect(try await world.leases(of: home) == [RecorderWorld.tessLease])
     }
 
     /// Each gateway has one of the two notices, and neither waits for the other to be done.
@@ -150,7 +140,7 @@ import Testing
         try await world.untilSomebodyWaits()
         try await one.close(opened)
         _ = try await other
-        #expect(try await holder(world, Self.numbers[2]) == world.person(of: "w1"))
+        #expect(try await world.holder(of: Self.numbers[2]) == world.person(of: "w1"))
         #expect(try await world.confusion() == nil)
     }
 }

@@ -17,30 +17,20 @@ import Testing
         try await world.value("SELECT gateway.change_identity('phone', '', '\(old)', '\(new)', \(moment))")
     }
 
-    private func holder(_ world: RecorderWorld, _ phone: UInt64) async throws -> String? {
-        try await world.value(
-            "SELECT person_id FROM gateway.identities WHERE kind = 'phone' AND value = '\(phone)' AND retired_at IS NULL"
-        )
-    }
-
-    private func routes(_ world: RecorderWorld, _ phone: UInt64?, account: String? = nil) async throws -> [UniqueID] {
-        try await world.leases(of: phone, account: account)
-    }
-
     @Test func aChainOfMovesKeepsPersonAndLease() async throws {
         let world = try await RecorderWorld()
         try await world.record([world.message("w1", from: Self.a, RecorderWorld.toTess)])
         _ = try await move(world, Self.a, Self.b)
         _ = try await move(world, Self.b, Self.c)
-        #expect(try await holder(world, Self.c) == world.person(of: "w1"))
-        #expect(try await routes(world, Self.c) == [RecorderWorld.tessLease])
-        #expect(try await routes(world, Self.a) == [])
+        #expect(try await world.holder(of: Self.c) == world.person(of: "w1"))
+        #expect(try await world.leases(of: Self.c) == [RecorderWorld.tessLease])
+        #expect(try await world.leases(of: Self.a) == [])
         #expect(try await world.count("people") == 1)
         // Told again, late and by another of our numbers, when somebody else has the number between.
         try await world.record([world.message("w2", from: Self.b, .unclaimed)])
         _ = try await move(world, Self.a, Self.b, at: "now() - interval '1 minute'")
-        #expect(try await holder(world, Self.b) == world.person(of: "w2"))
-        #expect(try await routes(world, Self.b) == [])
+        #expect(try await world.holder(of: Self.b) == world.person(of: "w2"))
+        #expect(try await world.leases(of: Self.b) == [])
         #expect(try await world.count("people") == 2)
     }
 
@@ -50,7 +40,7 @@ import Testing
         try await world.record([world.message("w2", from: Self.b, .unclaimed)])
         for _ in 1...3 { _ = try await move(world, Self.a, Self.b) }
         #expect(try await world.person(of: "w2") == world.person(of: "w1"))
-        #expect(try await routes(world, Self.b) == [RecorderWorld.tessLease])
+        #expect(try await world.leases(of: Self.b) == [RecorderWorld.tessLease])
         #expect(try await world.confusion() == nil)
     }
 
@@ -62,7 +52,7 @@ import Testing
             at:
                 "'\(RecorderWorld.clock.seconds)'::double precision::text::interval + 'epoch'::timestamptz - interval '1 hour'"
         )
-        #expect(try await holder(world, Self.a) == world.person(of: "w1"))
+        #expect(try await world.holder(of: Self.a) == world.person(of: "w1"))
     }
 
     @Test func whoComesBackHasBothSides() async throws {
@@ -70,9 +60,9 @@ import Testing
         try await world.record([world.message("w1", from: Self.a, RecorderWorld.toTess)])
         _ = try await move(world, Self.a, Self.b)
         _ = try await move(world, Self.b, Self.a)
-        #expect(try await holder(world, Self.a) == world.person(of: "w1"))
-        #expect(try await holder(world, Self.b) == nil)
-        #expect(try await routes(world, Self.a) == [RecorderWorld.tessLease])
+        #expect(try await world.holder(of: Self.a) == world.person(of: "w1"))
+        #expect(try await world.holder(of: Self.b) == nil)
+        #expect(try await world.leases(of: Self.a) == [RecorderWorld.tessLease])
         #expect(try await world.count("people") == 1)
     }
 
@@ -109,8 +99,8 @@ import Testing
         ])
         _ = try await move(world, Self.a, RecorderWorld.tom)
         #expect(try await world.person(of: "w1") != world.person(of: "w2"))
-        #expect(try await holder(world, RecorderWorld.tom) == world.person(of: "w1"))
-        #expect(try await routes(world, RecorderWorld.tom) == [RecorderWorld.tessLease, RecorderWorld.timLease])
+        #expect(try await world.holder(of: RecorderWorld.tom) == world.person(of: "w1"))
+        #expect(try await world.leases(of: RecorderWorld.tom) == [RecorderWorld.tessLease, RecorderWorld.timLease])
         let row = try await world.owner.query(
             "SELECT reason, times, array_to_string(phones_a || phones_b, ' '), array_to_string(landlords_a || landlords_b, ' ') FROM gateway.open_conflicts()"
         ).one()
@@ -142,7 +132,7 @@ import Testing
         _ = try await move(world, Self.a, RecorderWorld.tom)
         _ = try await move(world, RecorderWorld.tom, Self.a)
         for phone in [Self.a, RecorderWorld.tom] {
-            #expect(try await routes(world, phone).count != 1, "\(phone)")
+            #expect(try await world.leases(of: phone).count != 1, "\(phone)")
         }
         #expect(try await world.confusion() == nil)
     }

@@ -208,6 +208,13 @@ extension RecorderWorld {
     }
 
     /// Whom a message came from.
+    /// The person who has a number now.
+    func holder(of phone: UInt64) async throws -> String? {
+        try await value(
+            "SELECT person_id FROM gateway.identities WHERE kind = 'phone' AND value = $1 AND retired_at IS NULL",
+            .text("\(phone)"))
+    }
+
     func person(of id: String) async throws -> String? {
         try await value(
             """

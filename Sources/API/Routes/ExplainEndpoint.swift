@@ -37,24 +37,27 @@ struct ExplainEndpoint: EndpointGroup {
                 throw invalid("A query parameter is given twice.", next: "Give each once.")
             }
         }
-        guard let subject = values.removeValue(forKey: ExplanationError.Parameter.subject.rawValue) else {
+        func take(_ parameter: ExplanationError.Parameter) -> String? {
+            values.removeValue(forKey: parameter.rawValue)
+        }
+        guard let subject = take(.subject) else {
             throw invalid(
                 "The query parameter of is missing.",
                 next: "Give a message's id, a telephone number or an account id, as ?of=…; a plus sign is written %2B.")
         }
         var wanted = ExplanationRequest(subject)
-        if let kind = values.removeValue(forKey: "as") {
+        if let kind = take(.kind) {
             wanted.kind = ExplanationSubject.Kind(rawValue: kind)
             guard wanted.kind != nil else {
                 throw invalid("The query parameter as is not message, phone or account.", next: "Correct it.")
             }
         }
-        wanted.endpoint = values.removeValue(forKey: "to")
-        wanted.text = values.removeValue(forKey: "text")
-        wanted.type = values.removeValue(forKey: "type")
-        wanted.at = values.removeValue(forKey: "at")
-        wanted.quoted = values.removeValue(forKey: "quote")
-        wanted.tapped = values.removeValue(forKey: "tap")
+        wanted.endpoint = take(.endpoint)
+        wanted.text = take(.text)
+        wanted.type = take(.type)
+        wanted.at = take(.at)
+        wanted.quoted = take(.quoted)
+        wanted.tapped = take(.tapped)
         if let unmasked = values.removeValue(forKey: "unmasked") {
             guard unmasked == "true" || unmasked == "false" else {
                 throw invalid("The query parameter unmasked is not true or false.", next: "Correct it.")
@@ -94,16 +97,5 @@ extension Problem {
                 .databaseUnavailable, "The database could not be asked.", next: "Try again in a few seconds.",
                 headers: [.retryAfter: "5"])
         }
-    }
-}
-
-extension Response {
-    /// Names in snake case and sorted, as the command line prints them.
-    init(encoding value: some Encodable) throws {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let body = ByteBuffer(bytes: try encoder.encode(value))
-        self.init(status: .ok, headers: [.contentType: "application/json"], body: .init(byteBuffer: body))
     }
 }

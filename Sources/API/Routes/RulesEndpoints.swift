@@ -1,8 +1,6 @@
 import Conversations
-import FoundationEssentials
 import Hummingbird
 import Messaging
-import NIOCore
 import Routing
 
 /// What administrators do about rules: see what is live, check and compare others, load the directory again.
@@ -22,18 +20,18 @@ struct RulesEndpoints: EndpointGroup {
     }
 
     private func status(_ request: Request, _ context: APIContext, _ who: Administrator) async throws -> Response {
-        try Response(report: await rules.status())
+        try Response(encoding: await rules.status())
     }
 
     private func check(_ request: Request, _ context: APIContext, _ who: Administrator) async throws -> Response {
         let body = try await RulesBody.read(request, bytesMax: bodyBytesMax)
-        return try Response(report: await rules.check(body.files))
+        return try Response(encoding: await rules.check(body.files))
     }
 
     private func diff(_ request: Request, _ context: APIContext, _ who: Administrator) async throws -> Response {
         let body = try await RulesBody.read(request, bytesMax: bodyBytesMax)
         switch await rules.diff(body.files, last: body.last) {
-        case .compared(let report): return try Response(report: report)
+        case .compared(let report): return try Response(encoding: report)
         case .wrong(let errors):
             throw Problem(
                 .invalidRules, "\(errors)", next: "Mend what is wrong; POST /api/admin/rules/check names all of it.")
@@ -46,7 +44,7 @@ struct RulesEndpoints: EndpointGroup {
 
     private func reload(_ request: Request, _ context: APIContext, _ who: Administrator) async throws -> Response {
         switch await rules.reload(by: who.userID) {
-        case .done(let report): return try Response(report: report)
+        case .done(let report): return try Response(encoding: report)
         case .rejected(let reason):
             throw Problem(
                 .invalidRules, reason, next: "The live rules stay. Mend what is wrong in the gateway's rules directory."
@@ -98,17 +96,5 @@ private struct RulesBody {
             }
             return RulesFile(name: name, text: content)
         }
-    }
-}
-
-extension Response {
-    /// With the names commands print.
-    fileprivate init(report: some Encodable) throws {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        self.init(
-            status: .ok, headers: [.contentType: "application/json"],
-            body: .init(byteBuffer: ByteBuffer(bytes: try encoder.encode(report))))
     }
 }

@@ -61,8 +61,9 @@ package struct ExplainAdministration: Sendable {
     /// - Throws: `SettingError` when there is no database to connect to, `RulesErrors` when the rules cannot be used.
     package init(_ settings: SettingsReader) async throws {
         countryCode = try settings.countryCode()
-        directory = try RulesAdministration(settings).directory
-        rules = try RulesLoader(directory: directory)
+        let administration = try RulesAdministration(settings)
+        directory = administration.directory
+        rules = try RulesLoader(directory: directory, downstreams: administration.downstreams)
         address = try await DatabaseSession.address(settings)
     }
 

@@ -47,12 +47,12 @@ struct Explainer: Sendable {
     ) async throws -> Explanation {
         if let given = request.given.first {
             throw ExplanationError.invalid(
-                given.parameter, problem: "a message that is recorded has its own",
+                given, problem: "a message that is recorded has its own",
                 cure: "leave it out, or give a telephone number or an account id to ask what would be")
         }
         guard let facts else { throw ExplanationError.unknownMessage }
         let endpoint = try await endpoints().first { $0.id == facts.endpointID }
-        var explanation: Explanation
+        let explanation: Explanation
         if let endpoint {
             let rules = self.rules
             let now =

@@ -8,12 +8,13 @@ package import Routing
 package struct RulesAdministration: Sendable {
     package let directory: String
     private let settings: SettingsReader
-    private let downstreams: Set<String>
+    /// Endpoints that rules may forward to, by name.
+    let downstreams: Set<String>
 
     package init(_ settings: SettingsReader) throws {
         self.settings = settings
         downstreams = try RuleDeliverySettings(settings).names
-        directory = try settings.text(.rulesDirectory) ?? "routing-rules"
+        directory = try settings.rulesDirectory()
     }
 
     /// The most messages a comparison replays.
@@ -113,7 +114,7 @@ package struct RulesAdministration: Sendable {
             if let error = error as? PostgresError { throw DatabaseSession.explained(error, address) }
             guard let error = error as? RecorderError else { throw error }
             throw AdministrationError(
-                "recorded messages cannot be read: \(error.words)", cure: "see the server's log, and try again")
+                "recorded messages cannot be read: \(error.reason)", cure: "see the server's log, and try again")
         }
     }
 

@@ -84,7 +84,7 @@ package struct GatewayConfiguration: Sendable {
         apiPort = try settings.port(.apiPort)
         operationsPort = try settings.port(.operationsPort)
         certificatesDirectory = try settings.text(.certificatesDirectory) ?? "certs"
-        rulesDirectory = try settings.text(.rulesDirectory) ?? "routing-rules"
+        rulesDirectory = try settings.rulesDirectory()
         journalLimits = try Self.journalLimits(settings)
         acknowledgement = try Self.acknowledgement(settings)
         ingressLimits = try Self.ingressLimits(settings)

@@ -150,6 +150,8 @@ extension SettingsReader {
         return value
     }
 
+    func rulesDirectory() throws(SettingError) -> String { try text(.rulesDirectory) ?? "routing-rules" }
+
     /// For national numbers: one to three digits, the first no zero.
     func countryCode() throws(SettingError) -> String {
         let text = try text(.defaultCountryCode) ?? "44"

@@ -64,7 +64,7 @@ struct RulesReplayer: Sendable {
         } catch {
             await session.close()
             return .unmade(
-                reason: "recorded messages cannot be read: \((error as? RecorderError)?.words ?? "\(error)")")
+                reason: "recorded messages cannot be read: \((error as? RecorderError)?.reason ?? "\(error)")")
         }
     }
 
@@ -76,16 +76,6 @@ struct RulesReplayer: Sendable {
         own.settings.append(("default_transaction_read_only", "on"))
         own.settings.append(("statement_timeout", "\(callTimeout.components.seconds * 1000)"))
         return RecorderSession(own)
-    }
-}
-
-extension RecorderError {
-    /// Why, for people.
-    var words: String {
-        switch self {
-        case .dataRejected(let sqlState, let detail): "SQLSTATE \(sqlState): \(detail)"
-        case .unavailable(let reason): reason
-        }
     }
 }
 

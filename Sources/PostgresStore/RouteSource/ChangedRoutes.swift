@@ -26,34 +26,15 @@ struct ChangedRoutes {
         for row in rows { try add(row) }
     }
 
-    /// As if these had changed: to read about some numbers alone.
-    /// - Parameter scope: the trust domain of the numbers.
-    init(
-        keys: some Sequence<PhoneKey>, scope: String = "", account: AccountIdentity? = nil,
-        landlords: some Sequence<UniqueID> = []
-    ) {
-        for key in keys {
-            phones.append(int64: Int64(clamping: key.value))
-            identityKinds.append(text: IdentityKind.phone.rawValue)
-            identityScopes.append(text: scope)
-            identityValues.append(text: String(key.value))
-        }
-        if let account {
-            identityKinds.append(text: account.kind.rawValue)
-            identityScopes.append(text: account.scope)
-            identityValues.append(text: account.value)
-        }
-        for landlord in landlords { self.landlords.append(id: landlord) }
-    }
-
     /// As if these had changed: to read about some senders alone.
-    init(keys: Set<PhoneKey>, identities: Set<AccountIdentity>) {
+    init(keys: Set<PhoneKey> = [], identities: Set<AccountIdentity> = [], landlords: Set<UniqueID> = []) {
         for key in keys { phones.append(int64: Int64(clamping: key.value)) }
         for identity in identities {
             identityKinds.append(text: identity.kind.rawValue)
             identityScopes.append(text: identity.scope)
             identityValues.append(text: identity.value)
         }
+        for landlord in landlords { self.landlords.append(id: landlord) }
     }
 
     private mutating func add(_ row: PostgresRow) throws(PostgresError) {

@@ -38,11 +38,16 @@ extension PostgresRouteSource {
             let (cursor, settings) = try await Self.moment(connection)
             var delta = RouteDelta(cursor: cursor, settings: settings)
             let keys = Set([phone].compactMap { $0 })
-            try await ChangedRoutes(keys: keys, scope: phoneScope, account: account).read(connection, into: &delta)
+            func named(_ keys: Set<PhoneKey>) -> Set<AccountIdentity> {
+                Set(keys.map { AccountIdentity(phone: $0, scope: phoneScope) })
+            }
+            try await ChangedRoutes(
+                keys: keys, identities: named(keys).union([account].compactMap { $0 })
+            ).read(connection, into: &delta)
             let linked = Set(delta.identities.values.joined().compactMap(\.routeKey)).subtracting(keys)
-            try await ChangedRoutes(keys: linked, scope: phoneScope).read(connection, into: &delta)
+            try await ChangedRoutes(keys: linked, identities: named(linked)).read(connection, into: &delta)
             let landlords = others.union(delta.routes.values.joined().map(\.landlordID))
-            try await ChangedRoutes(keys: [], landlords: landlords).read(connection, into: &delta)
+            try await ChangedRoutes(landlords: landlords).read(connection, into: &delta)
             delta.endpoints = try await ChangedRoutes.endpoints(connection)
             let records = try await Self.records(under: linked.union(keys), connection)
             return (RoutingTableBuilder().finish(cursor: cursor).applying(delta), records)

@@ -63,7 +63,7 @@ private struct KnownSender {
 }
 
 extension AccountIdentity {
-    fileprivate init(phone: PhoneKey, scope: String) {
+    init(phone: PhoneKey, scope: String) {
         self.init(kind: .phone, scope: scope, value: String(phone.value))
     }
 }

@@ -22,11 +22,11 @@ package struct ExplanationRequest: Hashable, Sendable {
     package init(_ subject: String) { self.subject = subject }
 
     /// What is said of a message that was not written.
-    package var given: [(parameter: ExplanationError.Parameter, value: String)] {
+    package var given: [ExplanationError.Parameter] {
         let all: [(ExplanationError.Parameter, String?)] = [
             (.endpoint, endpoint), (.text, text), (.type, type), (.at, at), (.quoted, quoted), (.tapped, tapped),
         ]
-        return all.compactMap { name, value in value.map { (name, $0) } }
+        return all.filter { $0.1 != nil }.map(\.0)
     }
 }
 

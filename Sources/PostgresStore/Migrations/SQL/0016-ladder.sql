@@ -87,8 +87,8 @@ CREATE TABLE IF NOT EXISTS gateway.rule_actions (
   rule text NOT NULL,
   action text NOT NULL,
   value text,
-  -- done; waiting for somebody; queued to be sent; suppressed, for a reason
-  outcome text NOT NULL CHECK (outcome IN ('done', 'waiting', 'queued', 'suppressed')),
+  -- done; waiting for somebody; queued to be sent; failed, for good; suppressed, for a reason
+  outcome text NOT NULL CHECK (outcome IN ('done', 'waiting', 'queued', 'failed', 'suppressed')),
   detail text,
   made_message_id uuid,                            -- the answer that was queued
   closed_at timestamptz,
@@ -105,7 +105,7 @@ CREATE OR REPLACE FUNCTION gateway.prune_rule_actions() RETURNS bigint LANGUAGE 
 DECLARE
   n bigint;
 BEGIN
-  DELETE FROM gateway.rule_actions WHERE outcome <> 'waiting'
+  DELETE FROM gateway.rule_actions WHERE outcome <> 'waiting' AND NOT (outcome = 'failed' AND closed_at IS NULL)
      AND at < now() - make_interval(days => gateway.setting('rule_actions_retention_days')::integer);
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN n;
@@ -290,116 +290,6 @@ BEGIN
   RETURN moved;
 END $$;
 
--- Answers a person by itself, with a text or a template: NULL = queued, else why not. Two machines that answer each
--- other stop here: a rule answers a person once in its time, all rules together a few times an hour, and never one of
--- our own numbers. The receipt of a stop is the one thing somebody still hears who asked to hear nothing.
-CREATE OR REPLACE FUNCTION gateway.queue_answer(
-  m gateway.whatsapp_messages, p_person uuid, p_id uuid, p_rule text, p_text text, p_template text, p_language text,
-  p_seconds integer, p_purpose text)
-RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  e gateway.endpoints;
-BEGIN
-  SELECT * INTO e FROM gateway.endpoints WHERE id = m.endpoint_id;
-  IF e.kind <> 'cloud' THEN RETURN 'endpoint_cannot_send'; END IF;
-  IF EXISTS (SELECT FROM gateway.endpoints x WHERE x.phone = m.tenant_phone) THEN RETURN 'own_number'; END IF;
-  IF EXISTS (SELECT FROM gateway.rule_actions a WHERE a.person_id = p_person AND a.outcome = 'queued'
-                AND a.rule = p_rule AND a.at > now() - make_interval(secs => p_seconds)) THEN
-    RETURN 'answered_already';
-  END IF;
-  IF (SELECT count(*) FROM gateway.rule_actions a WHERE a.person_id = p_person AND a.outcome = 'queued'
-         AND a.at > now() - interval '1 hour') >= gateway.setting('automatic_answers_per_hour')::integer THEN
-    RETURN 'too_many_answers';
-  END IF;
-  INSERT INTO gateway.whatsapp_messages (id, sent_at, conversation_id, landlord_id, tenant_id, property_id,
-      endpoint_id, person_id, tenant_phone, channel, direction, message_type, body, status, routing_status,
-      routing_metadata)
-    VALUES (p_id, now(), m.conversation_id, m.landlord_id, m.tenant_id, m.property_id, m.endpoint_id,
-      CASE WHEN m.conversation_id IS NULL THEN p_person END, m.tenant_phone, m.channel, 'outgoing',
-      CASE WHEN p_template IS NULL THEN 'text' ELSE 'template' END, coalesce(p_text, p_template), 'queued', 'delivered',
-      jsonb_build_object('rule', p_rule, 'answers', m.id));
-  INSERT INTO gateway.outbox (kind, idempotency_key, order_key, landlord_id, person_id, purpose, message_id,
-      message_sent_at, endpoint_id, payload)
-    VALUES ('meta_send', 'msg:' || p_id, gateway.order_key('meta_send', coalesce(m.conversation_id, p_person)),
-      m.landlord_id, p_person, p_purpose, p_id, now(), m.endpoint_id,
-      jsonb_strip_nulls(jsonb_build_object('template', p_template, 'language', p_language)));
-  RETURN NULL;
-END $$;
-
--- What is to be done about new messages beside filing them: one row an order, in the order of the messages. p_batch is
--- all new messages of the batch in order. Called by the recording statement, after its messages are written.
---   answer  p_id question, p_number choice
---   ask     p_id question, p_value text, p_detail button and number hint (a line each), p_number seconds to wait
---   reply   p_id message, p_value text, p_number seconds until the same rule answers again
---   template  p_id message, p_value name, p_detail language, p_number as above
---   tag, notify, forward  p_value        priority, opt_out, opt_in
-CREATE OR REPLACE FUNCTION gateway.apply_orders(
-  p_batch uuid[], p_message uuid[], p_sent_at timestamptz[], p_kind text[], p_rule text[], p_value text[],
-  p_detail text[], p_id uuid[], p_number integer[])
-RETURNS TABLE (asked integer, released integer, answered integer) LANGUAGE plpgsql AS $$
-DECLARE
-  o record;
-  m gateway.whatsapp_messages;
-  person uuid;
-  came text;
-  note text;
-BEGIN
-  asked := 0; released := 0; answered := 0;
-  -- in the order of their ids: two gateways that answer the same people wait for each other, not for ever
-  IF p_kind && '{reply,template}' THEN
-    PERFORM 1 FROM gateway.people WHERE id IN (
-      SELECT coalesce(x.person_id, c.person_id) FROM unnest(p_message, p_sent_at) u(id, at)
-        JOIN gateway.whatsapp_messages x ON x.sent_at = u.at AND x.id = u.id
-        LEFT JOIN gateway.whatsapp_conversations c ON c.id = x.conversation_id) ORDER BY id FOR NO KEY UPDATE;
-  END IF;
-  FOR o IN SELECT * FROM unnest(p_message, p_sent_at, p_kind, p_rule, p_value, p_detail, p_id, p_number)
-             WITH ORDINALITY AS u(message, at, kind, rule, value, detail, id, number, n) ORDER BY u.n LOOP
-    SELECT * INTO m FROM gateway.whatsapp_messages x WHERE x.sent_at = o.at AND x.id = o.message;
-    CONTINUE WHEN m.id IS NULL;
-    person := coalesce(m.person_id, (SELECT c.person_id FROM gateway.whatsapp_conversations c
-                                      WHERE c.id = m.conversation_id));
-    IF o.kind = 'answer' THEN
-      released := released + gateway.answer_question(m, o.id, o.number,
-        coalesce(p_batch[array_position(p_batch, o.message) + 1 : ], '{}'));
-      CONTINUE;
-    ELSIF o.kind = 'ask' THEN
-      IF m.conversation_id IS NULL AND m.routing_status = 'ambiguous' AND gateway.open_question(m, o.id, o.value,
-           split_part(o.detail, E'\n', 1), substr(o.detail, position(E'\n' IN o.detail) + 1), o.number) THEN
-        asked := asked + 1;
-      END IF;
-      CONTINUE;
-    END IF;
-    came := 'done';
-    note := NULL;
-    CASE o.kind
-      WHEN 'reply', 'template' THEN
-        note := gateway.queue_answer(m, person, o.id, o.rule, CASE o.kind WHEN 'reply' THEN o.value END,
-          CASE o.kind WHEN 'template' THEN o.value END, o.detail, o.number,
-          CASE WHEN EXISTS (SELECT FROM unnest(p_message, p_kind) u(message, kind)
-                             WHERE u.message = o.message AND u.kind = 'opt_out') THEN 'receipt' ELSE 'service' END);
-        came := CASE WHEN note IS NULL THEN 'queued' ELSE 'suppressed' END;
-        IF note IS NULL THEN answered := answered + 1; END IF;
-      WHEN 'tag' THEN
-        UPDATE gateway.whatsapp_conversations c SET tags = gateway.with_tag(c.tags, o.value)
-         WHERE c.id = m.conversation_id AND NOT o.value = ANY (c.tags);
-      WHEN 'priority' THEN
-        UPDATE gateway.whatsapp_conversations c SET priority = 'high'
-         WHERE c.id = m.conversation_id AND c.priority <> 'high';
-      WHEN 'opt_out', 'opt_in' THEN
-        INSERT INTO gateway.consent_events (person_id, channel, purpose, action, source, wording, proof)
-          VALUES (person, m.channel, 'all', CASE o.kind WHEN 'opt_out' THEN 'revoke' ELSE 'grant' END,
-            'inbound_keyword', left(coalesce(m.body, ''), 500),
-            jsonb_build_object('wamid', m.wamid, 'rule', o.rule));
-      ELSE came := 'waiting';                      -- notify, forward
-    END CASE;
-    INSERT INTO gateway.rule_actions (message_id, message_sent_at, person_id, landlord_id, rule, action, value, outcome,
-        detail, made_message_id)
-      VALUES (m.id, m.sent_at, person, m.landlord_id, o.rule, o.kind, o.value, came, note,
-        CASE WHEN came = 'queued' THEN o.id END);
-  END LOOP;
-  RETURN NEXT;
-END $$;
-
 -- Questions nobody answered in time. Their messages go to the landlord whom the rules name, if that was one of the
 -- choices and its lease still holds; else they wait for an administrator, and a late answer counts.
 DROP FUNCTION IF EXISTS gateway.expire_questions();
@@ -480,33 +370,6 @@ BEGIN
        WHERE i.person_id = w.person_id AND i.kind = e.id_kind AND i.scope = e.id_scope AND i.retired_at IS NULL
        ORDER BY i.last_seen DESC, i.id DESC LIMIT 1) a ON true
    ORDER BY c.id;
-END $$;
-
--- What rules want somebody to see, newest first.
-CREATE OR REPLACE FUNCTION gateway.inbox_notices(p_limit integer DEFAULT 50)
-RETURNS TABLE (id uuid, at timestamptz, rule text, action text, value text, message_id uuid, landlord_id uuid,
-               landlord_name text, phone bigint)
-LANGUAGE sql STABLE AS $$
-  SELECT a.id, a.at, a.rule, a.action, a.value, a.message_id, a.landlord_id, l.landlord_name, m.tenant_phone
-    FROM gateway.rule_actions a
-    LEFT JOIN gateway.route_landlords l ON l.landlord_id = a.landlord_id
-    LEFT JOIN gateway.whatsapp_messages m ON m.sent_at = a.message_sent_at AND m.id = a.message_id
-   WHERE a.outcome = 'waiting' ORDER BY a.at DESC, a.id DESC LIMIT p_limit
-$$;
-CREATE OR REPLACE FUNCTION gateway.close_notices(p_ids uuid[], p_actor text, p_actor_id uuid DEFAULT NULL)
-RETURNS integer LANGUAGE plpgsql AS $$
-DECLARE
-  n integer;
-BEGIN
-  UPDATE gateway.rule_actions SET outcome = 'done', closed_at = now(), closed_by = p_actor
-   WHERE id = ANY (p_ids) AND outcome = 'waiting';
-  GET DIAGNOSTICS n = ROW_COUNT;
-  IF n > 0 THEN
-    INSERT INTO gateway.audit_log (actor, actor_role, action, entity, entity_id, detail)
-      VALUES (p_actor_id, p_actor, 'inbox.notices', 'rule_action', array_to_string(p_ids, ','),
-              jsonb_build_object('closed', n));
-  END IF;
-  RETURN n;
 END $$;
 
 SELECT gateway.guard_tables();

@@ -49,6 +49,7 @@ $$;
 
 -- As the one of 0015, with the lease chosen here, by the landlord and the number the candidate is filed under. Who the
 -- sender is is what their person is known by now.
+DROP FUNCTION IF EXISTS gateway.claim_messages(uuid, uuid, uuid, uuid, uuid, uuid, bigint, uuid, jsonb);
 CREATE OR REPLACE FUNCTION gateway.claim_messages(
   p_person uuid, p_endpoint uuid, p_landlord uuid, p_route_key bigint, p_conversation uuid, p_meta jsonb)
 RETURNS integer LANGUAGE plpgsql AS $$
@@ -95,11 +96,4 @@ BEGIN
     coalesce(r.property_id, c.property_id), '{unknown_sender}', meta, since, r.lease_id);
 END $$;
 
-REVOKE EXECUTE ON FUNCTION
-  gateway.sender_lease(uuid, bigint, text, bigint, text, text, text, timestamptz, integer),
-  gateway.candidate_leases(jsonb, uuid, bigint, text, timestamptz),
-  gateway.claim_messages(uuid, uuid, uuid, bigint, uuid, jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION
-  gateway.sender_lease(uuid, bigint, text, bigint, text, text, text, timestamptz, integer),
-  gateway.candidate_leases(jsonb, uuid, bigint, text, timestamptz),
-  gateway.claim_messages(uuid, uuid, uuid, bigint, uuid, jsonb) TO gateway_writer, gateway_admin;
+SELECT gateway.guard_tables();

@@ -7,10 +7,6 @@ BEGIN
   ALTER TABLE gateway.outbox ADD CONSTRAINT outbox_kind_check
     CHECK (kind IN ('meta_send', 'ask', 'landlord_forward', 'downstream_webhook', 'rule_delivery', 'bulletin',
                     'vps_call', 'email', 'media_fetch')) NOT VALID;
-  ALTER TABLE gateway.rule_actions DROP CONSTRAINT IF EXISTS rule_actions_outcome_check;
-  -- done; waiting for somebody; queued to be sent; failed, for good; suppressed, for a reason
-  ALTER TABLE gateway.rule_actions ADD CONSTRAINT rule_actions_outcome_check
-    CHECK (outcome IN ('done', 'waiting', 'queued', 'failed', 'suppressed')) NOT VALID;
 END $$;
 CREATE INDEX IF NOT EXISTS rule_actions_failed_idx ON gateway.rule_actions (at)
   WHERE outcome = 'failed' AND closed_at IS NULL;
@@ -146,7 +142,9 @@ RETURNS TABLE (endpoint text, waiting bigint, oldest_seconds bigint) LANGUAGE sq
     FROM gateway.outbox o WHERE o.kind = 'rule_delivery' GROUP BY 1
 $$;
 
--- As that of 0016; of the actions that are queued only answers to the person count.
+-- Answers a person by itself, with a text or a template: NULL = queued, else why not. Two machines that answer each
+-- other stop here: a rule answers a person once in its time, all rules together a few times an hour, and never one of
+-- our own numbers. The receipt of a stop is the one thing somebody still hears who asked to hear nothing.
 CREATE OR REPLACE FUNCTION gateway.queue_answer(
   m gateway.whatsapp_messages, p_person uuid, p_id uuid, p_rule text, p_text text, p_template text, p_language text,
   p_seconds integer, p_purpose text)
@@ -272,8 +270,7 @@ BEGIN
   RETURN NEXT;
 END $$;
 
--- What rules want somebody to see, and what they ordered in vain, newest first: in place of inbox_notices() (0016).
-DROP FUNCTION IF EXISTS gateway.inbox_notices(integer);
+-- What rules want somebody to see, and what they ordered in vain, newest first.
 CREATE OR REPLACE FUNCTION gateway.rule_notices(p_limit integer DEFAULT 50)
 RETURNS TABLE (id uuid, at timestamptz, rule text, action text, value text, message_id uuid, landlord_id uuid,
                landlord_name text, phone bigint, failure text)
