@@ -31,8 +31,6 @@ struct BatchPlanner {
     let limits: IntakeLimits
     /// The table may be out of date: the database is asked about every sender.
     var asksDatabase: Bool
-    /// Whether senders are answered and asked: not about messages that were received long ago.
-    var answersSenders = true
 
     /// A batch, and the messages of it about whose senders the database is to be asked.
     struct Draft {
@@ -221,7 +219,7 @@ struct BatchPlanner {
         let isAnswerable = recorded.sentAt >= now.advanced(bySeconds: -limits.answerableSecondsMax)
         let ruling = rules.ruling(
             on: resolution, recorded.message, sentAt: recorded.sentAt, at: recorded.endpoint, table: resolver.table,
-            mayAnswer: answersSenders && isAnswerable)
+            mayAnswer: isAnswerable)
         recorded.destination = .init(ruling.decision)
         recorded.isWithheld = ruling.isWithheld
         recorded.matchedRules = ruling.matched

@@ -208,9 +208,8 @@ extension Intake {
         _ slice: ReplaySlice, passing refused: ReplaySlice? = nil
     ) async throws(Interruption) -> String? {
         try await refusal { () async throws(Interruption) in
-            // What rules say, they said when it came in: nobody is answered after days.
-            var planner = BatchPlanner(table: try await loadedTable(), now: now(), limits: limits)
-            planner.answersSenders = false
+            // Without rules: what they say, they said when it came in, and nobody is answered after days.
+            let planner = BatchPlanner(table: try await loadedTable(), now: now(), limits: limits)
             let batch = RecordBatch(journal: checkpointNumber, owner: owner, after: fence, upTo: fence)
             var draft = planner.draft(slice, into: batch, using: &generator)
             if let refused {

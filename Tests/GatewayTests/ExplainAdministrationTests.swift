@@ -33,9 +33,12 @@ import Testing
                 when:
                   state: unknown
                 then:
+                  - forward: crm
                   - assign: \(SampleWorld.landlords[2].id)
             """)
-        let settings = try await database.settings(["GATEWAY_RULES_DIR": directory.path])
+        let settings = try await database.settings([
+            "GATEWAY_RULES_DIR": directory.path, "GATEWAY_DOWNSTREAMS": "crm=https://crm.example/messages",
+        ])
         try await body(database, try await ExplainAdministration(settings))
     }
 
@@ -77,6 +80,7 @@ import Testing
             let stranger = try await administration.explain(Self.question("+49 30 1234567")).explanation
             #expect(stranger.now?.rung == "rule" && stranger.now?.leases.isEmpty == true)
             #expect(stranger.now?.place?.landlordName == "Carol Clark" && stranger.now?.withheld == "opted_out")
+            #expect(stranger.now?.orders.map(\.action) == ["forward to crm"])
             let account = try await administration.explain(Self.question("GB.13491208655302741918")).explanation
             #expect(account.now?.state == "unknown" && account.subject.account == "…1918")
         }

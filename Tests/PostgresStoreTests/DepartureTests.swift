@@ -127,7 +127,8 @@ import Testing
         try await world.record([world.message("w2", from: Self.first, account: "GB.2", .unclaimed, at: ago(700))])
         for (learnt, isTheirs) in [(ago(710), false), (ago(3700), true)] {
             try await learn(world, at: learnt)
-            #expect(try await world.leases(of: Self.first, account: "GB.1") == (isTheirs ? [RecorderWorld.tessLease] : []))
+            #expect(
+                try await world.leases(of: Self.first, account: "GB.1") == (isTheirs ? [RecorderWorld.tessLease] : []))
             #expect(try await world.leases(of: Self.first, account: "GB.2") == [RecorderWorld.tessLease])
             let late = world.message(
                 "late\(isTheirs)", from: Self.first, account: "GB.1", RecorderWorld.toTess, at: ago(1000))

@@ -146,7 +146,7 @@ import Testing
         let cursor = try await PostgresRouteSourceTests.load(source).cursor
         try await world.owner.execute(
             """
-            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
              WHERE datname = current_database() AND usename = '\(RecorderWorld.login)';
             UPDATE public.tenants SET phone = '07911 000009' WHERE name = 'Tess'
             """)

@@ -1,6 +1,7 @@
 package import Downstream
 import Foundation
 import Messaging
+import Routing
 
 /// The endpoints that rules may name, and the one that hears what they notify of.
 package struct RuleDeliverySettings: Sendable {
@@ -10,8 +11,6 @@ package struct RuleDeliverySettings: Sendable {
 
     /// What `forward` may name.
     package var names: Set<String> { Set(endpoints.addresses.keys) }
-
-    private static let nameLengthMax = 64
 
     package init(_ settings: SettingsReader) throws(SettingError) {
         var endpoints = DownstreamEndpoints(userAgent: "zenrent-gateway")
@@ -32,11 +31,11 @@ package struct RuleDeliverySettings: Sendable {
             if part.isEmpty { continue }
             let halves = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = String(halves[0])
-            guard halves.count == 2, isName(name), let address = Secret(String(halves[1])) else {
+            guard halves.count == 2, Rule.isName(name), let address = Secret(String(halves[1])) else {
                 throw SettingError(
                     .downstreams,
                     "part \(index + 1) is not name=address, such as crm=https://crm.example/messages; names have 1 to "
-                        + "\(nameLengthMax) letters, digits, - and _; write a comma in an address as %2C")
+                        + "\(Rule.nameLengthMax) letters, digits, - and _; write a comma in an address as %2C")
             }
             guard !found.contains(where: { $0.name == name }) else {
                 throw SettingError(.downstreams, "names \(name) twice; give each endpoint a name of its own")
@@ -44,16 +43,6 @@ package struct RuleDeliverySettings: Sendable {
             found.append((name, address))
         }
         return found
-    }
-
-    /// As the names of rules.
-    private static func isName(_ text: String) -> Bool {
-        (1...nameLengthMax).contains(text.utf8.count)
-            && text.utf8.allSatisfy {
-                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0 | 0x20)
-                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || $0 == UInt8(ascii: "-")
-                    || $0 == UInt8(ascii: "_")
-            }
     }
 
     private static func noticesTo(
@@ -64,8 +53,9 @@ package struct RuleDeliverySettings: Sendable {
             let known = endpoints.addresses.keys.sorted().joined(separator: ", ")
             throw SettingError(
                 .notify,
-                "\"\(name.prefix(64))\" is no endpoint; GATEWAY_DOWNSTREAMS defines "
-                    + (known.isEmpty ? "none: write GATEWAY_DOWNSTREAMS=\"\(name.prefix(64))=https://…\"" : known))
+                "\"\(name.prefix(Rule.nameLengthMax))\" is no endpoint; GATEWAY_DOWNSTREAMS defines "
+                    + (known.isEmpty
+                        ? "none: write GATEWAY_DOWNSTREAMS=\"\(name.prefix(Rule.nameLengthMax))=https://…\"" : known))
         }
         return name
     }

@@ -44,11 +44,12 @@ package struct RulesFiles: Sendable {
     /// Reads what is in the files. The zones are looked up once, here: a message must not wait for a file.
     /// - Throws: every error with file, line and column.
     package func inForce(generation: Int64) throws(RulesErrors) -> RulesInForce {
-        let rules = try RoutingRules(files: files, directory: origin, downstreams: downstreams) {
-            TimeZone(identifier: $0) != nil
+        var found: [String: TimeZone] = [:]
+        let rules = try RoutingRules(files: files, directory: origin, downstreams: downstreams) { name in
+            if found[name] == nil { found[name] = TimeZone(identifier: name) }
+            return found[name] != nil
         }
-        let names = Set(rules.rules.rules.compactMap(\.condition.time?.zone))
-        let zones = names.reduce(into: [String: TimeZone]()) { $0[$1] = TimeZone(identifier: $1) }
+        let zones = found
         return RulesInForce(rules: rules, generation: generation) { name, at in
             zones[name]?.secondsFromGMT(for: Date(timeIntervalSince1970: Double(at.seconds)))
         }

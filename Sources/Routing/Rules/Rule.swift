@@ -20,6 +20,22 @@ package struct Rule: Hashable, Sendable {
         self.continues = continues
         self.place = place
     }
+
+    /// In bytes.
+    package static let nameLengthMax = 64
+
+    /// Whether rules, and the endpoints they name, may be called so: letters, digits, `-` and `_`.
+    package static func isName(_ text: String) -> Bool {
+        (1...nameLengthMax).contains(text.utf8.count)
+            && text.utf8.allSatisfy {
+                switch $0 {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+                    true
+                default: false
+                }
+            }
+    }
 }
 
 /// What a rule asks of a message. Everything that is given must hold; of a list, one.

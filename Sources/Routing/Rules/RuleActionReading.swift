@@ -15,11 +15,9 @@ extension RulesReader {
     /// - Returns: `nil` after an error was reported.
     mutating func readActions(_ node: Node, rule: String) -> (actions: [RuleAction], stops: Bool)? {
         let before = errors.count
-        let nodes: [Node]
-        if case .sequence(let sequence) = node { nodes = Array(sequence) } else { nodes = [node] }
         var actions: [RuleAction] = []
         var stops = false
-        for node in nodes {
+        for node in elements(node) {
             guard let (name, value) = named(node) else { continue }
             if name == "stop" {
                 stops = true

@@ -24,7 +24,7 @@ extension RulesReader {
 
     private mutating func readRule(_ node: Node) -> Rule? {
         guard let keys = mapping(node, named: "a rule", knownKeys: Self.ruleKeys) else { return nil }
-        let place = "\(file):\(node.mark?.line ?? 1)"
+        let place = place(of: node)
         guard let nameNode = keys["name"] else {
             fail(node, problem: "a rule has no name", hint: "Give it one: name: stop-words")
             return nil
@@ -45,13 +45,10 @@ extension RulesReader {
 
     private mutating func ruleName(_ node: Node) -> String? {
         guard let name = string(node, key: "name") else { return nil }
-        let isPlain = name.utf8.allSatisfy {
-            $0 | 0x20 >= UInt8(ascii: "a") && $0 | 0x20 <= UInt8(ascii: "z")
-                || $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") || $0 == UInt8(ascii: "-")
-                || $0 == UInt8(ascii: "_")
-        }
-        guard isPlain, (1...64).contains(name.utf8.count) else {
-            fail(node, name, problem: "this is no name for a rule", hint: "Use 1 to 64 letters, digits, - and _.")
+        guard Rule.isName(name) else {
+            fail(
+                node, name, problem: "this is no name for a rule",
+                hint: "Use 1 to \(Rule.nameLengthMax) letters, digits, - and _.")
             return nil
         }
         return define("rule \(name)", at: node) ? name : nil

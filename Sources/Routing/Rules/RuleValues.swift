@@ -4,7 +4,7 @@ import Yams
 // Values of rules, each reported where it is wrong.
 
 extension RulesReader {
-    /// The elements of a list; one value stands for a list of one.
+    /// The elements of what must be a list.
     mutating func list(_ node: Node, key: String) -> [Node]? {
         switch node {
         case .sequence(let sequence): return Array(sequence)
@@ -15,9 +15,13 @@ extension RulesReader {
         }
     }
 
+    /// The elements of a list; one value stands for a list of one.
+    func elements(_ node: Node) -> [Node] {
+        if case .sequence(let sequence) = node { Array(sequence) } else { [node] }
+    }
+
     mutating func textNodes(_ node: Node, key: String) -> [(Node, String)] {
-        let nodes: [Node]
-        if case .sequence(let sequence) = node { nodes = Array(sequence) } else { nodes = [node] }
+        let nodes = elements(node)
         if nodes.isEmpty { fail(node, problem: "'\(key)' is an empty list", hint: "Leave it out, or name something.") }
         return nodes.compactMap { node in
             guard let scalar = node.scalar, !scalar.string.isEmpty else {

@@ -94,14 +94,6 @@ package struct RulesDiff: Hashable, Sendable {
     /// Whether neither a verdict nor a setting would be another. Rules that no replayed message meets do not count.
     package var isEmpty: Bool { changed == 0 && settings.isEmpty }
 
-    /// The counts in a line, for a log.
-    package var summary: String {
-        let kinds = Kind.allCases.map { "\($0.rawValue) \(counts[$0] ?? 0)" }
-        return
-            "\(changed) of \(replayed) replayed messages would be decided differently (\(kinds.joined(separator: ", "))); "
-            + fileSummary
-    }
-
     /// What the files say, in a line.
     package var fileSummary: String {
         var parts = [("added", rulesAdded.count), ("removed", rulesRemoved.count), ("edited", rulesEdited.count)]

@@ -180,8 +180,11 @@ struct RulesReader {
 
     // MARK: Reporting
 
+    /// `stop-words.yaml:12`.
+    func place(of node: Node) -> String { "\(file):\(node.mark?.line ?? 1)" }
+
     mutating func define(_ setting: String, at node: Node) -> Bool {
-        let place = "\(file):\(node.mark?.line ?? 1)"
+        let place = place(of: node)
         if let first = definitions.updateValue(place, forKey: setting) {
             definitions[setting] = first
             fail(node, setting, problem: "'\(setting)' is already set in \(first)", hint: "Keep it in one file only.")
