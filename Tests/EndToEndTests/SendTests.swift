@@ -67,7 +67,7 @@ extension EndToEndTests {
                     try await eventually("all threads") { try await alice.conversations().count == Crowd.count }
                     let threads = try await alice.conversations()
                     for round in 1...5 {
-                        let some = try await twin.sent().count + Int.random(in: 1...6, using: &generator)
+                        let some = try await twin.sent().count + Int.random(in: 3...6, using: &generator)
                         let mine = threads.enumerated().filter { $0.offset % 5 == round - 1 }
                         async let replies: Void = reply(mine, alice)
                         try await eventually("some replies to go out") { try await twin.sent().count >= some }
