@@ -87,15 +87,10 @@ extension EndToEndTests {
                     let body = Script.text("wamid.kept-\(number)", from: Crowd.phone(1))
                     #expect(try await connection.post(body).status == 200)
                 }
-                let file = try await stage.texts("SELECT pg_read_file('postmaster.pid')")
-                let process = try #require(file.first?.split(separator: "\n").first.flatMap { pid_t($0) })
                 // Both: the gateway would record again what the database forgot.
-                kill(process, SIGKILL)
-                gateway.send(SIGKILL)
-                try await gateway.end()
+                try await stage.killServer()
+                try await gateway.end(by: SIGKILL)
                 try await cluster.start()
-                // Who connects while it recovers may be sent away once more.
-                try await eventually("the database to serve again") { (try? await stage.number("SELECT 1")) == 1 }
                 #expect(
                     try await stage.number(
                         "SELECT count(*) FROM gateway.whatsapp_messages WHERE wamid LIKE 'wamid.kept-%'") == 20)

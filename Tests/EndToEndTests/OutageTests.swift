@@ -1,4 +1,3 @@
-import Glibc
 import PrivatePostgres
 import Testing
 
@@ -83,9 +82,7 @@ extension EndToEndTests {
                     for _ in 0..<5 {
                         try await load.acknowledged(60)
                         // Without synchronous_commit the last half second goes with it.
-                        let file = try await stage.texts("SELECT pg_read_file('postmaster.pid')")
-                        let process = try #require(file.first?.split(separator: "\n").first.flatMap { pid_t($0) })
-                        kill(process, SIGKILL)
+                        try await stage.killServer()
                         try await load.acknowledged(60)
                         try await cluster.start()
                         try await stage.untilReady()

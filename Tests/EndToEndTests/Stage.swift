@@ -209,6 +209,19 @@ extension Stage {
         try await Int(texts("SELECT (\(expression))::bigint::text").first ?? "") ?? -1
     }
 
+    /// Kills the server, and returns once it is dead: one that is still dying would count as running when it is to be
+    /// started again.
+    func killServer() async throws {
+        let file = try await texts("SELECT pg_read_file('postmaster.pid')")
+        let process = try #require(file.first?.split(separator: "\n").first.flatMap { pid_t($0) })
+        kill(process, SIGKILL)
+        // Dead, even where nobody buries it.
+        try await eventually("PostgreSQL to be dead") {
+            var byte = CChar(0)
+            return readlink("/proc/\(process)/cwd", &byte, 1) < 0
+        }
+    }
+
     private func connect(_ name: String?) async throws -> PostgresConnection {
         try await PostgresConnection.connect(
             PostgresConfiguration(
