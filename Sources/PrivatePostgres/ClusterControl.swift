@@ -70,14 +70,16 @@ extension PrivatePostgres {
         guard rename(unfinished, layout.data) == 0 else { throw .system("rename", unfinished, errno) }
     }
 
-    /// Whether a server runs on this data directory; one that is on its way up or down is waited for.
+    /// Whether a server runs on this data directory; one that is on its way up or down is waited for. One that was
+    /// killed still looks ready for a moment, so that it must answer, too.
     private func adopt(_ binaries: ServerBinaries) async throws(PrivatePostgresError) -> Bool {
-        for _ in 0..<(options.startTimeoutSeconds * 10) {
+        let deadline = ContinuousClock.now + .seconds(options.startTimeoutSeconds)
+        while ContinuousClock.now < deadline {
             guard let server = runningServer() else {
                 try disownStaleServer()
                 return false
             }
-            if server.isReady {
+            if server.isReady, try await answers(server, binaries) {
                 guard server.sockets != layout.sockets else { return true }
                 try await stop()
                 return false
@@ -85,8 +87,14 @@ extension PrivatePostgres {
             try await pause()
         }
         throw PrivatePostgresError(
-            "the server in \(layout.data) is neither ready nor gone for a long time; see \(layout.log)"
+            "the server in \(layout.data) has neither answered nor gone in \(options.startTimeoutSeconds) s; see "
+                + "\(layout.log), or end the process that \(layout.postmasterFile) names, and start again"
         )
+    }
+
+    private func answers(_ server: RunningServer, _ binaries: ServerBinaries) async throws(PrivatePostgresError) -> Bool
+    {
+        try await owner.run(binaries.path("pg_isready"), ["-h", server.sockets, "-q", "-t", "1"]).status == 0
     }
 
     private struct RunningServer {

@@ -41,7 +41,7 @@ struct ServerBinaries: Sendable, Hashable {
             }
         }
         return found.filter { binaries in
-            ["initdb", "pg_ctl", "postgres", "psql"].allSatisfy { access(binaries.path($0), X_OK) == 0 }
+            ["initdb", "pg_ctl", "pg_isready", "postgres", "psql"].allSatisfy { access(binaries.path($0), X_OK) == 0 }
         }
     }
 

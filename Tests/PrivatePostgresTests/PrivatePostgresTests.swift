@@ -73,6 +73,21 @@ import Testing
         }
     }
 
+    @Test("a server that looks ready but does not answer is not adopted")
+    func silent() async throws {
+        try await Self.withCluster { cluster in
+            try await cluster.start()
+            let process = try await Self.process(cluster)
+            kill(process, SIGSTOP)
+            defer { kill(process, SIGCONT) }
+            let impatient = PrivatePostgres(
+                layout: cluster.layout, owner: cluster.owner, options: .init(startTimeoutSeconds: 1), logger: Self.quiet
+            )
+            let error = await #expect(throws: PrivatePostgresError.self) { try await impatient.start() }
+            #expect(error?.description.contains("neither answered nor gone in 1 s") == true)
+        }
+    }
+
     @Test("the process number of a dead server that belongs to another process now does not keep it from starting")
     func staleProcessNumber() async throws {
         try await Self.withCluster { cluster in
