@@ -41,6 +41,20 @@ import Testing
                 == (expected == Self.tinaTenant ? Self.tinaLease : "\(RecorderWorld.tessLease)"))
     }
 
+    /// Tess's lease is the older one, and its days of grace are over since yesterday, which the day to spare lets pass.
+    @Test("a lease that counts today speaks before one that counts by the day to spare alone", arguments: [30, 31])
+    func counts(daysAgo: Int) async throws {
+        let world = try await RecorderWorld()
+        try await addTina(world, from: "2025-06-01")
+        try await world.owner.execute(
+            """
+            UPDATE public.leases SET end_date = current_date - \(daysAgo) WHERE id = '\(RecorderWorld.tessLease)';
+            UPDATE public.leases SET end_date = current_date - 5 WHERE id = '\(Self.tinaLease)';
+            """)
+        try await world.record([world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)])
+        #expect(try await tenant(world, of: "w1") == (daysAgo == 30 ? Self.tessTenant : Self.tinaTenant))
+    }
+
     @Test("a lease that is gone while another with the same landlord goes on is no stale route")
     func anotherLeaseGoesOn() async throws {
         let world = try await RecorderWorld()

@@ -1,10 +1,10 @@
 -- 0018 sender lease: which of a landlord's leases a sender's message goes by is chosen where it is recorded. The table in
 -- memory knows a candidate by the landlord and the number its lease is filed under, and keeps no ids of tenants and leases.
 
--- Of the leases with one landlord under one number that may be a sender's, the one that speaks for all: it runs, or else
--- may be in its days of grace; the older one, then the smaller tenant id, then the smaller lease id. None: the message
--- does not go there. Dates are compared with a day to spare, for the decision was made a little earlier by another clock;
--- what is caught here is a lease or number that changed hands. A number nobody had before, with an account id nobody gave
+-- Of the leases with one landlord under one number that may be a sender's, the one that speaks for all: it runs, or
+-- else is in its days of grace; the older one, then the smaller tenant id, then the smaller lease id. None: the message
+-- does not go there. Dates are compared with a day to spare, for the decision was made a little earlier by another
+-- clock: one that counts by that day alone comes last. What is caught here is a lease or number that changed hands. A number nobody had before, with an account id nobody gave
 -- up, as nearly all are, takes two probes. Simple on purpose: it becomes a part of the statement that asks.
 CREATE OR REPLACE FUNCTION gateway.sender_lease(
   p_landlord uuid, p_route_key bigint, p_phone_scope text, p_phone_key bigint, p_id_kind text, p_id_scope text,
@@ -28,6 +28,8 @@ RETURNS SETOF gateway.routes LANGUAGE sql STABLE AS $$
                             AND x.retired_at IS NULL)), true) END
    ORDER BY r.lease_status = 'active' AND coalesce(r.valid_from <= now()::date, true)
               AND coalesce(r.valid_until >= now()::date, true) DESC,
+            coalesce(r.valid_from <= now()::date, true)
+              AND coalesce(r.valid_until + p_grace >= now()::date, r.lease_status = 'active') DESC,
             r.valid_from NULLS FIRST, r.tenant_id, r.lease_id LIMIT 1
 $$;
 
