@@ -13,8 +13,10 @@ struct Ladder {
         var leases: Int
         var identities: Int
         var threads: Int
+        /// When it is recorded: the landlord is whose the leases known before say, the lease the one that speaks by now.
+        var recorded: Int
 
-        init(at tick: Int) { (leases, identities, threads) = (tick, tick, tick) }
+        init(at tick: Int) { (leases, identities, threads, recorded) = (tick, tick, tick, tick) }
     }
 
     /// What the ladder needs of a message.
@@ -59,24 +61,49 @@ struct Ladder {
     // MARK: The rungs
 
     func answer(_ question: Question, knowing knowledge: Knowledge) -> Answer {
+        answers(question, knowing: knowledge)[0]
+    }
+
+    /// One, but where a landlord's leases under two numbers of the sender begin on the same day: either speaks.
+    func answers(_ question: Question, knowing knowledge: Knowledge) -> [Answer] {
         let threads = threads(question, knowledge)
         if let quoted = question.quoted, question.quotedSince <= knowledge.threads,
             let thread = threads.first(where: { $0.conversation == quoted })
         {
-            return .thread(landlord: thread.key.landlord, tenant: thread.key.tenant)
+            return [.thread(landlord: thread.key.landlord, tenant: thread.key.tenant)]
         }
-        let candidates = candidates(question, knowledge, isGenerous: false)
-        let running = candidates.filter { $0.runs(on: question.today) }
-        let counting = running.isEmpty ? candidates.filter { $0.isInGrace(on: question.today) } : running
+        let counting = counting(candidates(question, knowledge, isGenerous: false), question)
         if let first = counting.min(by: isOlder) {
-            if counting.contains(where: { $0.landlord != first.landlord }) { return .held }
-            return .lease(landlord: first.landlord, tenant: first.tenant)
+            if counting.contains(where: { $0.landlord != first.landlord }) { return [.held] }
+            let even = counting.filter { $0.number != first.number && $0.from == first.from }
+            return ([first] + even).map {
+                .lease(landlord: first.landlord, tenant: speaking(for: $0, question, knowledge).tenant)
+            }
         }
         // Two threads with one key flowed together when their people did, and a block outlives that.
         let shut = Set(threads.filter { question.blocked.contains($0.conversation) }.map(\.key))
         let open = Set(threads.map(\.key)).subtracting(shut)
-        if let only = open.first, open.count == 1 { return .thread(landlord: only.landlord, tenant: only.tenant) }
-        return open.isEmpty ? .unclaimed : .held
+        if let only = open.first, open.count == 1 { return [.thread(landlord: only.landlord, tenant: only.tenant)] }
+        return [open.isEmpty ? .unclaimed : .held]
+    }
+
+    /// The leases that run, and where none does those in their days of grace.
+    private func counting(_ candidates: [LeaseHistory.Row], _ question: Question) -> [LeaseHistory.Row] {
+        let running = candidates.filter { $0.runs(on: question.today) }
+        return running.isEmpty ? candidates.filter { $0.isInGrace(on: question.today) } : running
+    }
+
+    /// Which lease of a landlord a message goes by: one under the same number, as they are when it is recorded. Where there
+    /// is none any more the message does not go there at all.
+    private func speaking(
+        for row: LeaseHistory.Row, _ question: Question, _ knowledge: Knowledge
+    ) -> LeaseHistory.Row {
+        var knowledge = knowledge
+        knowledge.leases = knowledge.recorded
+        let now = candidates(question, knowledge, isGenerous: false).filter {
+            $0.landlord == row.landlord && $0.number == row.number
+        }
+        return counting(now, question).min(by: isOlder) ?? row
     }
 
     /// Of people who share a phone at one landlord, the tenant with the oldest lease names the thread.

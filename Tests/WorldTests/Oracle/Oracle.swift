@@ -302,9 +302,9 @@ struct Oracle {
     private mutating func compare(_ sent: Sent, _ question: Ladder.Question, _ outcome: Outcome) {
         let ladder = ladder
         let ideal = ladder.answer(question, knowing: .init(at: tick))
-        if outcome.agrees(with: ideal) { return tally.ideal += 1 }
+        if outcome.agrees(withOneOf: ladder.answers(question, knowing: .init(at: tick))) { return tally.ideal += 1 }
         for (reason, knowledge) in knowledges
-        where outcome.agrees(with: ladder.answer(question, knowing: knowledge)) {
+        where outcome.agrees(withOneOf: ladder.answers(question, knowing: knowledge)) {
             return tally.diverged(reason)
         }
         if outcome.landlord == nil, ladder.isInConflict(question, asOf: tick) {

@@ -12,7 +12,9 @@ struct Outcome: Hashable, CustomStringConvertible {
         landlord.map { "to \($0), \(tenant?.description ?? "no tenant"), \(status)" } ?? status
     }
 
-    func agrees(with answer: Ladder.Answer) -> Bool {
+    func agrees(withOneOf answers: [Ladder.Answer]) -> Bool { answers.contains { agrees(with: $0) } }
+
+    private func agrees(with answer: Ladder.Answer) -> Bool {
         switch answer {
         case .held: status == "ambiguous"
         case .unclaimed: status == "unknown_sender"
