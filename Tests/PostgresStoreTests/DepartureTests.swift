@@ -139,4 +139,93 @@ import Testing
             }
         }
     }
+
+    enum Past: CaseIterable { case unknown, knownByAccount, seenElsewhereSince }
+
+    /// A number was handed on, and somebody writes from it under an account id. Only then comes a message that shows it with
+    /// another account id, sent before: by then the two had parted. What a landlord wrote since is the next holder's.
+    @Test(arguments: Past.allCases)
+    func aMessageThatComesLateGoesByTheLeasesOfItsTime(past: Past) async throws {
+        let world = try await RecorderWorld()
+        switch past {
+        case .unknown: break
+        case .knownByAccount:
+            try await world.record([world.message("w1", from: nil, account: "GB.1", .unclaimed, at: ago(1800))])
+        case .seenElsewhereSince:
+            try await world.record([world.message("w1", from: Self.second, account: "GB.1", .unclaimed, at: ago(950))])
+        }
+        let next = past == .seenElsewhereSince ? nil : "GB.3"
+        try await world.record([world.message("w2", from: Self.first, account: next, .unclaimed, at: ago(700))])
+        let holder = try await world.holder(of: Self.first)
+        let question = ThreadQuestion(
+            endpoint: world.endpoint, phone: PhoneKey(folding: Self.first), accountID: "GB.1", quotedMessageID: nil,
+            sentAt: ago(1000))
+        for (learnt, isTheirs) in [(ago(710), false), (ago(1010), true)] {
+            try await learn(world, at: learnt)
+            #expect(try await world.lookup.routes(for: [question])[0].count == (isTheirs ? 1 : 0))
+            let late = world.message(
+                "late", from: Self.first, account: "GB.1", RecorderWorld.toTess, at: ago(1000))
+            switch try await world.recorder.record(world.batch([late], after: world.claim())) {
+            case .recorded: #expect(isTheirs)
+            case .staleRoutes: #expect(!isTheirs)
+            case .fenced: Issue.record("fenced")
+            }
+        }
+        // It teaches that the number was theirs, and takes it from nobody. As when messages come in their order, a lease of
+        // that time is the next holder's, too, while nobody told or showed that the number was left.
+        #expect(try await world.holder(of: Self.first) == holder)
+        #expect(try await world.person(of: "late") != holder)
+        #expect(try await world.leases(of: Self.first, account: "GB.1") == [RecorderWorld.tessLease])
+        #expect(try await world.leases(of: Self.first, account: next).isEmpty == (past == .seenElsewhereSince))
+        try await learn(world, at: ago(710))
+        #expect(try await world.leases(of: Self.first, account: "GB.1") == [])
+        #expect(try await world.leases(of: Self.first, account: next) == [RecorderWorld.tessLease])
+    }
+
+    /// The next holder hides their account id and has a thread; the one before was known by their account, and wrote nothing
+    /// that anybody took. A message of theirs from before the hand-over, or a notice that shows the number, comes late.
+    @Test func aMessageThatComesLateIsNotOfTheThreadsOfANumbersNextHolder() async throws {
+        let world = try await RecorderWorld()
+        try await world.record([world.message("w1", from: Self.first, account: "GB.1", .unclaimed, at: ago(3600))])
+        try await tell(world, "phone", "\(Self.first)", "\(Self.second)", at: ago(900))
+        try await learn(world, at: ago(800))
+        try await world.record([world.message("w2", from: Self.first, RecorderWorld.toTess, at: ago(700))])
+        var question = ThreadQuestion(
+            endpoint: world.endpoint, phone: PhoneKey(folding: Self.first), accountID: "GB.1", quotedMessageID: nil,
+            sentAt: ago(1000))
+        #expect(try await world.lookup.facts(for: [question])[0].threads == [])
+        #expect(try await world.lookup.routes(for: [question])[0] == [])
+        question.accountID = nil
+        let thread = try #require(try await world.lookup.facts(for: [question])[0].threads.first)
+        let late = world.message(
+            "late", from: Self.first, account: "GB.1", .thread(thread, rung: .onlyThread), at: ago(1000))
+        guard case .staleRoutes = try await world.recorder.record(world.batch([late], after: world.claim())) else {
+            Issue.record("went into the thread")
+            return
+        }
+    }
+
+    /// Another account id showed Tess's number, and its person left it, too: it is that of somebody without an account id.
+    @Test func aNumberThatAnotherAccountShowedIsNotGivenBackByAMessageFromBefore() async throws {
+        let world = try await RecorderWorld()
+        try await world.record([world.message("w1", from: Self.first, account: "GB.1", .unclaimed, at: ago(3600))])
+        try await world.record([world.message("w2", from: Self.first, account: "GB.2", .unclaimed, at: ago(900))])
+        try await tell(world, "phone", "\(Self.first)", "\(Self.second)", at: ago(800))
+        try await world.record([world.message("w3", from: Self.first, .unclaimed, at: ago(700))])
+        let holder = try await world.holder(of: Self.first)
+        try await world.record([world.message("late", from: Self.first, account: "GB.1", .unclaimed, at: ago(1000))])
+        #expect(try await world.holder(of: Self.first) == holder)
+        #expect(try await world.person(of: "late") == world.person(of: "w1"))
+        #expect(try await world.person(of: "late") != holder)
+    }
+
+    /// Tess was known by her account id for long, and by her number of late.
+    @Test func aNumberIsNotTakenAwayByAMessageFromBeforeItShowed() async throws {
+        let world = try await RecorderWorld()
+        try await world.record([world.message("w1", from: nil, account: "GB.1", .unclaimed, at: ago(3600))])
+        try await world.record([world.message("w2", from: Self.first, account: "GB.1", .unclaimed, at: ago(600))])
+        try await world.record([world.message("late", from: Self.first, account: "GB.2", .unclaimed, at: ago(1000))])
+        #expect(try await world.holder(of: Self.first) == world.person(of: "w1"))
+        #expect(try await world.person(of: "late") != world.person(of: "w1"))
+    }
 }

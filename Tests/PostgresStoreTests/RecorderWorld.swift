@@ -228,7 +228,8 @@ extension RecorderWorld {
         let key = PostgresValue(phone) { .int64(Int64(PhoneKey(folding: $0).value)) }
         return try await owner.query(
             """
-            SELECT lease_id FROM gateway.sender_routes('{0}', ARRAY[$1::uuid], ARRAY[$2::bigint], ARRAY[$3::text])
+            SELECT lease_id FROM gateway.sender_routes(
+              '{0}', ARRAY[$1::uuid], ARRAY[$2::bigint], ARRAY[$3::text], '{NULL}')
              ORDER BY lease_id
             """, [.id(endpoint.id), key, PostgresValue(account) { .text($0) }]
         ).map { try $0.id(0) }

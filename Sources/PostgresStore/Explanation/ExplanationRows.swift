@@ -206,7 +206,8 @@ enum ExplanationRows {
         SELECT i.kind, i.value, i.person_id, i.first_seen, i.retired_at, i.retired_reason
           FROM (SELECT DISTINCT u.id FROM gateway.endpoints e
                  CROSS JOIN LATERAL unnest(array_append(
-                   gateway.sender_people(e.phone_scope, $2::bigint, e.id_kind, e.id_scope, $3::text), $4::uuid)) u(id)
+                   gateway.sender_people(e.phone_scope, $2::bigint, e.id_kind, e.id_scope, $3::text, now()),
+                   $4::uuid)) u(id)
                  WHERE e.id = $1::uuid AND u.id IS NOT NULL) p
           JOIN gateway.identities i ON i.person_id = p.id
          ORDER BY i.person_id, i.retired_at IS NOT NULL, i.kind, i.first_seen, i.id LIMIT 500

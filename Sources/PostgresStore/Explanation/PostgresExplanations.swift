@@ -68,7 +68,7 @@ package struct PostgresExplanations: Sendable {
         try await session.open().query(
             """
             SELECT c.landlord_id, c.tenant_id FROM gateway.endpoints e
-             CROSS JOIN LATERAL unnest(gateway.sender_people(e.phone_scope, $2, e.id_kind, e.id_scope, $3)) p(id)
+             CROSS JOIN LATERAL unnest(gateway.sender_people(e.phone_scope, $2, e.id_kind, e.id_scope, $3, now())) p(id)
               JOIN gateway.whatsapp_conversations c ON c.person_id = p.id AND c.channel = e.channel
              WHERE e.id = $1 AND c.status = 'blocked'
             """, Self.sender(phone, accountID, endpoint)

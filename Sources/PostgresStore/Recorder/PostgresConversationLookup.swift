@@ -34,6 +34,7 @@ package struct PostgresConversationLookup: ConversationLookup {
         var account = PostgresArrayBuilder(.text)
         var quoted = PostgresArrayBuilder(.text)
         var asked = PostgresArrayBuilder(.uuid)
+        var sentAt = PostgresArrayBuilder(.timestamptz)
         for (index, question) in questions.enumerated() {
             number.append(int32: Int32(index))
             endpoint.append(id: question.endpoint.id)
@@ -41,8 +42,11 @@ package struct PostgresConversationLookup: ConversationLookup {
             account.append(text: question.accountID)
             quoted.append(text: question.quotedMessageID)
             asked.append(id: question.questionID)
+            sentAt.append(time: question.sentAt)
         }
-        return [number.value, endpoint.value, phoneKey.value, account.value, quoted.value, asked.value]
+        return [
+            number.value, endpoint.value, phoneKey.value, account.value, quoted.value, asked.value, sentAt.value,
+        ]
     }
 
     /// A thread, or a choice of a question; those of a question follow each other in their order.
@@ -73,7 +77,8 @@ package struct PostgresConversationLookup: ConversationLookup {
         sql: """
             SELECT n, is_quoted, conversation_id, landlord_id, tenant_id, property_id, last_message_at, last_outbound_at,
                    question_id, is_open, is_archived, shown_property, shown_landlord
-              FROM gateway.ladder_facts($1::integer[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::uuid[])
+              FROM gateway.ladder_facts($1::integer[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::uuid[],
+                $7::timestamptz[])
              ORDER BY n, question_id, choice, last_message_at DESC, conversation_id
             """)
 }

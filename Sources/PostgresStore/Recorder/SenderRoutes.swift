@@ -53,8 +53,7 @@ enum SenderRoutes {
             isActive: try row.bool(6), learntAt: try row.time(7))
     }
 
-    /// A lease may begin or end at an infinity, which is no day of ours: it becomes one far away. Who shows one number has
-    /// left every other, as link_identities() will note: what was written since under those is not theirs.
+    /// A lease may begin or end at an infinity, which is no day of ours: it becomes one far away.
     private static let statement = PostgresStatement(
         name: "sender_routes",
         sql: """
@@ -64,12 +63,7 @@ enum SenderRoutes {
                    CASE WHEN r.valid_until IS NOT NULL
                         THEN least(greatest(r.valid_until, '0001-01-01'), '9999-12-31') END,
                    r.is_active, r.learnt_at
-              FROM gateway.sender_routes($1::integer[], $2::uuid[], $3::bigint[], $4::text[]) r
-              JOIN unnest($1::integer[], $2::uuid[], $3::bigint[], $5::timestamptz[]) q(n, endpoint, pk, sent_at) USING (n)
-             WHERE q.pk = r.phone_key OR q.pk IS NULL OR q.sent_at IS NULL
-                OR r.learnt_at < greatest(q.sent_at + interval '1 second', (
-                     SELECT i.first_seen FROM gateway.identities i JOIN gateway.endpoints e ON e.id = q.endpoint
-                      WHERE i.value = r.phone_key::text AND i.kind = 'phone' AND i.scope = e.phone_scope
-                        AND i.retired_at IS NULL))
+              FROM gateway.sender_routes(
+                     $1::integer[], $2::uuid[], $3::bigint[], $4::text[], $5::timestamptz[]) r
             """)
 }

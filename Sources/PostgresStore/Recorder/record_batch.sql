@@ -37,7 +37,7 @@ WITH given AS MATERIALIZED (
          CASE WHEN u.route_key IS NOT NULL THEN r.lease_id IS NOT NULL
               WHEN u.conversation IS NOT NULL THEN
                 t.landlord_id = u.landlord AND t.person_id = ANY (
-                  gateway.sender_people(e.phone_scope, u.pk, e.id_kind, e.id_scope, u.account))
+                  gateway.sender_people(e.phone_scope, u.pk, e.id_kind, e.id_scope, u.account, u.sent_at))
               WHEN u.landlord IS NOT NULL THEN
                 (e.scope = 'platform' OR e.owner_id = u.landlord)
                 AND EXISTS (SELECT FROM gateway.route_landlords x WHERE x.landlord_id = u.landlord)

@@ -186,17 +186,22 @@ struct PeopleHistory {
         let id = account.map { Identity(realm: realm, value: .account($0)) }
         var byPhone = phone.flatMap { holder($0) }
         var byID = id.flatMap { holder($0) }
-        // Late news contradicts nothing newer: under a former id it teaches nothing.
-        if byID == nil, let id, formerHolder(id) != nil { return }
-        if let shown = phone, let id, hasParted(shown, byPhone, from: id, byID, since: at) {
-            if let byID { notePast(shown, of: byID, at: at, tick: tick) }
+        // Late news contradicts nothing newer: it teaches that the number was theirs, and under a former id no more.
+        let former = byID == nil ? id.flatMap { formerHolder($0) } : nil
+        var past: Identity?
+        if let shown = phone, let id, hasParted(shown, byPhone, from: id, byID ?? former, since: at) {
+            past = shown
             (phone, byPhone) = (nil, nil)
+        }
+        if let former {
+            if let past { notePast(past, of: former, at: at, tick: tick) }
+            return
         }
         if let holder = byPhone, let id, holder != byID, let other = liveAccount(of: holder, realm: realm),
             other != id, let phone
         {
             // An account id does not change while the number stays: another human has the number.
-            part(phone, .recycled, tick: tick, between: nil)
+            part(phone, .recycled, tick: tick, between: at...at)
             byPhone = nil
         }
         if let phoned = byPhone, let known = byID, phoned != known {
@@ -214,6 +219,7 @@ struct PeopleHistory {
             for other in live(of: person, like: identity) { leave(other, tick: tick, by: at) }
             hold(identity, person, tick: tick, at: at)
         }
+        if let past { notePast(past, of: person, at: at, tick: tick) }
         for identity in [phone, id].compactMap({ $0 }) { seen[identity] = max(seen[identity] ?? at, at) }
     }
 
@@ -221,15 +227,19 @@ struct PeopleHistory {
     private func hasParted(
         _ phone: Identity, _ byPhone: Person?, from id: Identity, _ byID: Person?, since at: Moment
     ) -> Bool {
+        if let byID, byPhone == byID { return false }
         let ofID = byID.map { holdings(of: $0, asOf: .max) } ?? []
         let hasMoved = ofID.contains { holding in
-            if holding.identity == phone { return holding.parting == .changed && departure(holding) >= at }
+            if holding.identity == phone {
+                return [.changed, .recycled].contains(holding.parting) && departure(holding) >= at
+            }
             return holding.until == nil && holding.identity.isLike(phone) && holding.firstSeen > at
         }
         let ofPhone = byPhone.map { holdings(of: $0, asOf: .max) } ?? []
+        let since = firstSeen(phone, asOf: .max) ?? .min
         return hasMoved
             || ofPhone.contains {
-                $0.until == nil && $0.identity != id && $0.identity.isLike(id) && $0.firstSeen > at
+                $0.until == nil && $0.identity != id && $0.identity.isLike(id) && max($0.firstSeen, since) > at
             }
     }
 
@@ -237,12 +247,16 @@ struct PeopleHistory {
         holding.correction?.leftAt ?? holding.leftBetween?.upperBound ?? .min
     }
 
-    /// A number was somebody's at a moment, and until they were seen with another one.
+    /// A number was somebody's at a moment, and until they were seen with another one; else somebody else showed it since.
     private mutating func notePast(_ phone: Identity, of person: Person, at: Moment, tick: Int) {
         guard !hasLeft(phone, person), lost(phone, person, asOf: .max) == nil else { return }
         let since = holdings(of: person, asOf: .max).filter { $0.until == nil && $0.identity.isLike(phone) }
-        let left = since.map(\.firstSeen).filter { $0 > at }.min() ?? at
-        hold(phone, person, tick: tick, at: at, leftAt: left, isTold: false)
+        if let left = since.map(\.firstSeen).filter({ $0 > at }).min() {
+            hold(phone, person, tick: tick, at: at, leftAt: left, isTold: false)
+        } else {
+            hold(phone, person, tick: tick, at: at)
+            part(phone, .recycled, tick: tick, between: at...at)
+        }
     }
 
     /// When an identity was last shown.

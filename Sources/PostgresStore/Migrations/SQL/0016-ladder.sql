@@ -23,21 +23,87 @@ BEGIN
                      'over_limit', 'by_rule')) NOT VALID;
 END $$;
 
+-- Who had an account id that nobody has any more. It is nobody else's for ever, as a number is not.
+CREATE OR REPLACE FUNCTION gateway.former_holder(p_kind text, p_scope text, p_value text) RETURNS uuid
+LANGUAGE sql STABLE AS $$
+  SELECT x.person_id FROM gateway.identities x
+   WHERE x.value = p_value AND x.kind = p_kind AND x.scope = p_scope AND x.retired_at IS NOT NULL
+     AND x.retired_reason = 'rotated' AND p_kind NOT IN ('phone', 'parent_bsuid', 'username') LIMIT 1
+$$;
+
+-- By when whoever wrote under an account id at p_at had left the number they showed, where the two are known to have
+-- parted since: the account's person has another number first seen later, or left this one later, or another account
+-- id showed it later; or the number's holder has another account id, and was first seen with one of the two later.
+-- Where nothing tells of a moment it is p_at itself. NULL: they have not parted as far as is known.
+CREATE OR REPLACE FUNCTION gateway.parted_by(
+  p_phone_scope text, p_phone text, p_id_kind text, p_id_scope text, p_account text, p_by_phone uuid, p_by_id uuid,
+  p_at timestamptz)
+RETURNS timestamptz LANGUAGE sql STABLE AS $$
+  SELECT coalesce((
+           SELECT gateway.left_at(p_at, x.first_seen) FROM gateway.identities x
+            WHERE x.person_id = p_by_id AND x.kind = 'phone' AND x.scope = p_phone_scope AND x.value <> p_phone
+              AND x.retired_at IS NULL AND x.first_seen > p_at ORDER BY x.first_seen LIMIT 1), p_at)
+   WHERE p_by_phone IS DISTINCT FROM p_by_id AND (EXISTS (
+           SELECT FROM gateway.identities x WHERE x.person_id = p_by_id AND x.kind = 'phone' AND x.scope = p_phone_scope
+              AND CASE WHEN x.value <> p_phone
+                       THEN x.retired_at IS NULL AND x.first_seen >= p_at + interval '1 second'
+                       ELSE x.retired_reason IN ('number_change', 'recycled') AND x.retired_at > p_at END)
+      OR EXISTS (
+           SELECT FROM gateway.identities x JOIN gateway.identities n ON n.person_id = x.person_id
+            WHERE x.person_id = p_by_phone AND x.kind = p_id_kind AND x.scope = p_id_scope AND x.value <> p_account
+              AND n.kind = 'phone' AND n.scope = p_phone_scope AND n.value = p_phone AND n.retired_at IS NULL
+              AND x.retired_at IS NULL AND greatest(x.first_seen, n.first_seen) >= p_at + interval '1 second'))
+$$;
+
+-- Whose messages a sender's are. The account id decides, and without one the number; an account id that somebody gave
+-- up for another is theirs. Where number and account id are known and apart, both count, unless the number was
+-- recycled (its person shows another account id), the two have parted since the message was sent, or they are in
+-- conflict. link_identities() comes to the same.
+DROP FUNCTION IF EXISTS gateway.sender_people(text, bigint, text, text, text);
+CREATE OR REPLACE FUNCTION gateway.sender_people(
+  p_phone_scope text, p_phone_key bigint, p_id_kind text, p_id_scope text, p_account text, p_sent_at timestamptz)
+RETURNS uuid[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  a uuid;
+  h uuid;
+BEGIN
+  SELECT person_id INTO a FROM gateway.identities
+   WHERE value = p_account AND kind = p_id_kind AND scope = p_id_scope AND retired_at IS NULL;
+  IF a IS NULL AND p_account IS NOT NULL THEN
+    a := gateway.former_holder(p_id_kind, p_id_scope, p_account);
+    IF a IS NOT NULL THEN RETURN ARRAY[a]; END IF;
+  END IF;
+  SELECT person_id INTO h FROM gateway.identities
+   WHERE value = p_phone_key::text AND kind = 'phone' AND scope = p_phone_scope AND retired_at IS NULL;
+  IF h <> a OR (a IS NULL AND h IS NOT NULL AND p_account IS NOT NULL) THEN
+    IF EXISTS (SELECT FROM gateway.identities WHERE person_id = h AND kind = p_id_kind AND scope = p_id_scope
+                  AND value <> p_account AND retired_at IS NULL)
+       OR gateway.parted_by(p_phone_scope, p_phone_key::text, p_id_kind, p_id_scope, p_account, h, a, p_sent_at)
+          IS NOT NULL
+       OR (a IS NOT NULL AND gateway.has_history(a) AND gateway.has_history(h)) THEN
+      h := NULL;
+    END IF;
+  END IF;
+  RETURN array_remove(CASE WHEN a = h THEN ARRAY[a] ELSE ARRAY[a, h] END, NULL);
+END $$;
+
 -- Everything the ladder asks of the database, once a batch: for messages that quote something or tap an option, and for
 -- senders without exactly one lease. Rows of threads: the sender's, and the quoted message's if it is theirs. A blocked
 -- thread is found by a quote alone: what answers it belongs there, and is withheld there. Rows of choices: those of the
 -- sender's open question, and of the one that was tapped.
 DROP FUNCTION IF EXISTS gateway.ladder_lookup(integer[], uuid[], bigint[], text[], text[]);
 CREATE OR REPLACE FUNCTION gateway.ladder_facts(
-  p_n integer[], p_endpoint uuid[], p_phone_key bigint[], p_account text[], p_quoted text[], p_question uuid[])
+  p_n integer[], p_endpoint uuid[], p_phone_key bigint[], p_account text[], p_quoted text[], p_question uuid[],
+  p_sent_at timestamptz[])
 RETURNS TABLE (n integer, question_id uuid, is_open boolean, choice integer, is_quoted boolean, conversation_id uuid,
                landlord_id uuid, tenant_id uuid, property_id uuid, last_message_at timestamptz,
                last_outbound_at timestamptz, is_archived boolean, shown_property text, shown_landlord text)
 LANGUAGE sql STABLE AS $$
   WITH u AS MATERIALIZED (
-    SELECT u.*, e.channel, gateway.sender_people(e.phone_scope, u.pk, e.id_kind, e.id_scope, u.account) AS people
-      FROM unnest(p_n, p_endpoint, p_phone_key, p_account, p_quoted, p_question)
-        AS u(n, endpoint_id, pk, account, quoted, question)
+    SELECT u.*, e.channel,
+           gateway.sender_people(e.phone_scope, u.pk, e.id_kind, e.id_scope, u.account, u.sent_at) AS people
+      FROM unnest(p_n, p_endpoint, p_phone_key, p_account, p_quoted, p_question, p_sent_at)
+        AS u(n, endpoint_id, pk, account, quoted, question, sent_at)
       JOIN gateway.endpoints e ON e.id = u.endpoint_id),
   quote AS MATERIALIZED (
     SELECT u.n, m.conversation_id AS id FROM u

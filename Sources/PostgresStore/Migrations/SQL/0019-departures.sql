@@ -84,32 +84,15 @@ BEGIN
   PERFORM gateway.log_identities(p_into);
 END $$;
 
--- Whether a number and an account id that a message of p_at shows together are known to have parted since: the
--- account's person has another number first seen later, or had left this one later; or the number's holder has another
--- account id first seen later.
-CREATE OR REPLACE FUNCTION gateway.has_parted_since(
-  p_phone_scope text, p_phone text, p_id_kind text, p_id_scope text, p_account text, p_by_phone uuid, p_by_id uuid,
-  p_at timestamptz)
-RETURNS boolean LANGUAGE sql STABLE AS $$
-  SELECT EXISTS (
-           SELECT FROM gateway.identities x WHERE x.person_id = p_by_id AND x.kind = 'phone' AND x.scope = p_phone_scope
-              AND CASE WHEN x.value <> p_phone
-                       THEN x.retired_at IS NULL AND x.first_seen >= p_at + interval '1 second'
-                       ELSE x.retired_reason = 'number_change' AND x.retired_at > p_at END)
-      OR EXISTS (
-           SELECT FROM gateway.identities x
-            WHERE x.person_id = p_by_phone AND x.kind = p_id_kind AND x.scope = p_id_scope AND x.value <> p_account
-              AND x.retired_at IS NULL AND x.first_seen >= p_at + interval '1 second')
-$$;
-
--- A number nobody knew of was somebody's at p_at, and until they were first seen with another one.
+-- A number was somebody's at p_at, and until they were first seen with another one; else another account id showed it
+-- since. Nothing where more is known of it.
 CREATE OR REPLACE FUNCTION gateway.note_past_number(
   p_person uuid, p_scope text, p_value text, p_dial bigint, p_at timestamptz, p_source text)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   left_by timestamptz;
 BEGIN
-  IF p_person IS NULL OR EXISTS (
+  IF EXISTS (
        SELECT FROM gateway.identities x WHERE x.person_id = p_person AND x.kind = 'phone' AND x.scope = p_scope
           AND x.value = p_value AND x.retired_reason IN ('number_change', 'recycled')) THEN
     RETURN;
@@ -120,21 +103,14 @@ BEGIN
   INSERT INTO gateway.identities (kind, scope, value, person_id, dial, first_seen, last_seen, source, retired_at,
       retired_reason)
     VALUES ('phone', p_scope, p_value, p_person, p_dial, p_at, p_at, p_source,
-            gateway.left_at(p_at, coalesce(left_by, p_at)), 'number_change');
+            gateway.left_at(p_at, coalesce(left_by, p_at)),
+            CASE WHEN left_by IS NULL THEN 'recycled' ELSE 'number_change' END);
   PERFORM gateway.log_identities(p_person);
 END $$;
 
--- Who had an account id that nobody has any more. It is nobody else's for ever, as a number is not.
-CREATE OR REPLACE FUNCTION gateway.former_holder(p_kind text, p_scope text, p_value text) RETURNS uuid
-LANGUAGE sql STABLE AS $$
-  SELECT x.person_id FROM gateway.identities x
-   WHERE x.value = p_value AND x.kind = p_kind AND x.scope = p_scope AND x.retired_at IS NOT NULL
-     AND x.retired_reason = 'rotated' AND p_kind NOT IN ('phone', 'parent_bsuid', 'username') LIMIT 1
-$$;
-
--- As before (0011), but late news contradicts nothing newer: a message under an account id that somebody gave up for
--- another teaches nothing; of a number and an account id that have parted since, it is the account's, and teaches that
--- the number was theirs.
+-- As before (0011), but late news contradicts nothing newer. Of a number and an account id that have parted since, a
+-- message is the account's, and teaches that the number was theirs. One under an account id that somebody gave up for
+-- another teaches no more than that.
 CREATE OR REPLACE FUNCTION gateway.link_identities(
   p_kind text[], p_scope text[], p_value text[], p_dial bigint[], p_at timestamptz, p_source text)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -146,6 +122,10 @@ DECLARE
   rival boolean;
   is_new boolean := false;
   changed boolean := false;
+  former uuid;
+  past_scope text;
+  past text;
+  past_dial bigint;
   n integer := array_position(p_kind, 'phone');
   a integer := (SELECT min(i) FROM generate_subscripts(p_kind, 1) i
                  WHERE p_kind[i] IN ('bsuid', 'lid', 'igsid', 'psid'));
@@ -158,15 +138,24 @@ BEGIN
     JOIN gateway.identities x ON x.kind = u.kind AND x.scope = u.scope AND x.value = u.value
      AND x.retired_at IS NULL
    WHERE u.kind <> 'username';
-  IF by_id IS NULL AND gateway.former_holder(p_kind[a], p_scope[a], p_value[a]) IS NOT NULL THEN RETURN; END IF;
-  IF n IS NOT NULL AND a IS NOT NULL AND gateway.has_parted_since(
-       p_scope[n], p_value[n], p_kind[a], p_scope[a], p_value[a], by_phone, by_id, p_at) THEN
-    PERFORM gateway.note_past_number(by_id, p_scope[n], p_value[n], p_dial[n], p_at, p_source);
+  IF by_id IS NULL THEN former := gateway.former_holder(p_kind[a], p_scope[a], p_value[a]); END IF;
+  IF n IS NOT NULL AND a IS NOT NULL AND gateway.parted_by(
+       p_scope[n], p_value[n], p_kind[a], p_scope[a], p_value[a], by_phone, coalesce(by_id, former), p_at) IS NOT NULL
+  THEN
+    past_scope := p_scope[n];
+    past := p_value[n];
+    past_dial := p_dial[n];
     p_scope := p_scope[:n - 1] || p_scope[n + 1:];
     p_value := p_value[:n - 1] || p_value[n + 1:];
     p_dial := p_dial[:n - 1] || p_dial[n + 1:];
     p_kind := p_kind[:n - 1] || p_kind[n + 1:];
     by_phone := NULL;
+  END IF;
+  IF former IS NOT NULL THEN
+    IF past IS NOT NULL THEN
+      PERFORM gateway.note_past_number(former, past_scope, past, past_dial, p_at, p_source);
+    END IF;
+    RETURN;
   END IF;
   -- The number's person shows another live account id of this kind and scope. An account id does not change while
   -- the number stays, so another human holds the number now.
@@ -175,7 +164,7 @@ BEGIN
       JOIN gateway.identities x ON x.person_id = by_phone AND x.kind = u.kind AND x.scope = u.scope
      WHERE u.kind IN ('bsuid', 'lid', 'igsid', 'psid') AND x.value <> u.value AND x.retired_at IS NULL);
   IF rival THEN
-    UPDATE gateway.identities SET retired_at = now(), retired_reason = 'recycled'
+    UPDATE gateway.identities SET retired_at = gateway.left_at(first_seen, p_at), retired_reason = 'recycled'
      WHERE person_id = by_phone AND kind = 'phone' AND value = ANY (p_value) AND retired_at IS NULL;
     PERFORM gateway.log_identities(by_phone);
     by_phone := NULL;
@@ -211,6 +200,9 @@ BEGIN
     INSERT INTO gateway.identities (kind, scope, value, person_id, dial, first_seen, last_seen, source)
       VALUES (p_kind[i], p_scope[i], p_value[i], person, p_dial[i], p_at, p_at, p_source);
   END LOOP;
+  IF past IS NOT NULL THEN
+    PERFORM gateway.note_past_number(person, past_scope, past, past_dial, p_at, p_source);
+  END IF;
   IF changed THEN PERFORM gateway.log_identities(person); END IF;
 END $$;
 
@@ -289,32 +281,6 @@ BEGIN
              AND i.value = u.value AND i.retired_at IS NULL),
          gateway.former_holder(u.kind, u.scope, u.value)) AS person) x
      WHERE u.kind <> 'username' AND x.person IS NOT NULL GROUP BY u.rid;
-END $$;
-
--- As before (0011), also for an account id that somebody gave up for another: then it alone decides.
-CREATE OR REPLACE FUNCTION gateway.sender_people(
-  p_phone_scope text, p_phone_key bigint, p_id_kind text, p_id_scope text, p_account text)
-RETURNS uuid[] LANGUAGE plpgsql STABLE AS $$
-DECLARE
-  a uuid;
-  h uuid;
-BEGIN
-  SELECT person_id INTO a FROM gateway.identities
-   WHERE value = p_account AND kind = p_id_kind AND scope = p_id_scope AND retired_at IS NULL;
-  IF a IS NULL AND p_account IS NOT NULL THEN
-    a := gateway.former_holder(p_id_kind, p_id_scope, p_account);
-    IF a IS NOT NULL THEN RETURN ARRAY[a]; END IF;
-  END IF;
-  SELECT person_id INTO h FROM gateway.identities
-   WHERE value = p_phone_key::text AND kind = 'phone' AND scope = p_phone_scope AND retired_at IS NULL;
-  IF h <> a OR (a IS NULL AND h IS NOT NULL AND p_account IS NOT NULL) THEN
-    IF EXISTS (SELECT FROM gateway.identities WHERE person_id = h AND kind = p_id_kind AND scope = p_id_scope
-                  AND value <> p_account AND retired_at IS NULL)
-       OR (a IS NOT NULL AND gateway.has_history(a) AND gateway.has_history(h)) THEN
-      h := NULL;
-    END IF;
-  END IF;
-  RETURN array_remove(CASE WHEN a = h THEN ARRAY[a] ELSE ARRAY[a, h] END, NULL);
 END $$;
 
 -- As before (0015), and the provider's word corrects when somebody left a value, where another value of theirs had
@@ -413,40 +379,5 @@ BEGIN
   PERFORM gateway.log_identities(p);
   RETURN p;
 END $$;
-
--- As before (0011), and a number that is shown with the account id of somebody who had it is theirs as it was then:
--- the message comes late. When they left it may be told; of a number that another account id showed since it is not,
--- and what was learnt before they were seen with it is theirs for sure. Routing.Reach says the same of the table, which
--- does not know of the latter.
-CREATE OR REPLACE FUNCTION gateway.sender_reach(p_phone_scope text, p_phone_key bigint, p_people uuid[])
-RETURNS TABLE (key bigint, learnt_from timestamptz, learnt_before timestamptz) LANGUAGE sql STABLE AS $$
-  SELECT p_phone_key, (
-           SELECT max(d.retired_at) FROM gateway.identities d
-            WHERE d.value = p_phone_key::text AND d.kind = 'phone' AND d.scope = p_phone_scope
-              AND d.retired_reason = 'number_change' AND d.person_id <> ALL (p_people)), NULL::timestamptz
-   WHERE p_phone_key IS NOT NULL AND NOT EXISTS (
-     SELECT FROM gateway.identities d
-      WHERE d.value = p_phone_key::text AND d.kind = 'phone' AND d.scope = p_phone_scope
-        AND d.retired_at IS NOT NULL AND d.retired_reason IN ('number_change', 'recycled')
-        AND d.person_id = ANY (p_people) AND NOT EXISTS (
-        SELECT FROM gateway.identities h WHERE h.value = d.value AND h.kind = 'phone' AND h.scope = d.scope
-           AND h.retired_at IS NULL AND h.person_id = d.person_id))
-  UNION ALL
-  SELECT k.phone_key, (
-           SELECT max(d.retired_at) FROM gateway.identities d
-            WHERE d.value = k.value AND d.kind = 'phone' AND d.scope = p_phone_scope
-              AND d.retired_reason = 'number_change' AND d.person_id <> k.person_id
-              AND (k.until IS NULL OR d.retired_at <= k.until)), k.until
-    FROM (SELECT i.person_id, i.value, i.phone_key,
-                 CASE WHEN NOT bool_or(i.retired_at IS NULL) THEN
-                   coalesce(max(i.retired_at) FILTER (WHERE i.retired_reason = 'number_change'), max(i.first_seen)) END
-                   AS until
-            FROM gateway.identities i
-           WHERE i.person_id = ANY (p_people) AND i.kind = 'phone' AND i.scope = p_phone_scope
-             AND (i.retired_at IS NULL OR i.retired_reason = 'number_change'
-               OR i.retired_reason = 'recycled' AND i.phone_key = p_phone_key)
-           GROUP BY 1, 2, 3
-          HAVING i.phone_key IS DISTINCT FROM p_phone_key OR NOT bool_or(i.retired_at IS NULL)) k
-$$;
 
 SELECT gateway.guard_tables();
