@@ -66,7 +66,9 @@ extension PeopleHistory {
     mutating func leave(_ identity: Identity, tick: Int, by at: Moment) {
         guard let index = live(identity) else { return }
         let left = max(at, holdings[index].firstSeen)
-        part(identity, .changed, tick: tick, between: min(lastSeen(identity), left)...left)
+        // One that a notice told of, and nobody showed, was theirs from then on.
+        let had = max(lastSeen(identity), holdings[index].firstSeen)
+        part(identity, .changed, tick: tick, between: min(had, left)...left)
     }
 
     /// Whether a holding began as its person left another identity, as a notice told.
