@@ -228,4 +228,41 @@ import Testing
         #expect(try await world.holder(of: Self.first) == world.person(of: "w1"))
         #expect(try await world.person(of: "late") != world.person(of: "w1"))
     }
+
+    /// Tess moved, and nobody has her old number. What shows it alone comes late, from before she was first seen with it: a
+    /// message, or the row of the notice that she has it. Its next holder writes in the same batch or later.
+    @Test(arguments: [Int64(4000), 3600], [[], ["late", "next"], ["next", "late"]])
+    func aNumberAloneIsWhoseItWasWhenTheMessageWasSent(secondsBefore: Int64, batch: [String]) async throws {
+        let world = try await RecorderWorld()
+        try await world.record([
+            world.message("w1", from: Self.first, account: "GB.1", RecorderWorld.toTess, at: ago(3600))
+        ])
+        try await tell(world, "phone", "\(Self.first)", "\(Self.second)", at: ago(900))
+        var question = ThreadQuestion(
+            endpoint: world.endpoint, phone: PhoneKey(folding: Self.first), accountID: nil, quotedMessageID: nil,
+            sentAt: ago(secondsBefore))
+        for (learnt, isTheirs) in [(ago(950), true), (ago(800), false)] {
+            try await learn(world, at: learnt)
+            #expect(try await world.lookup.routes(for: [question])[0].isEmpty == !isTheirs)
+        }
+        #expect(try await world.lookup.facts(for: [question])[0].threads.count == 1)
+        // By then she may have left it already: another number showed her departure, or will.
+        for seconds in [Int64(1000), 700] {
+            question.sentAt = ago(seconds)
+            #expect(try await world.lookup.facts(for: [question])[0].threads == [])
+        }
+        let late = world.message("late", from: Self.first, .unclaimed, at: ago(secondsBefore))
+        let next = world.message("next", from: Self.first, account: "GB.3", .unclaimed, at: ago(700))
+        if batch.isEmpty { try await world.record([late]) }
+        try await world.record(batch.map { $0 == "late" ? late : next })
+        #expect(try await world.person(of: "late") == world.person(of: "w1"))
+        #expect(try await world.holder(of: Self.second) == world.person(of: "w1"))
+        if batch.isEmpty {
+            #expect(try await world.holder(of: Self.first) == nil)
+            try await world.record([next])
+        }
+        #expect(try await world.person(of: "next") != world.person(of: "w1"))
+        #expect(try await world.holder(of: Self.first) == world.person(of: "next"))
+        #expect(try await world.value("SELECT count(*) FROM gateway.people WHERE merged_into IS NULL") == "2")
+    }
 }

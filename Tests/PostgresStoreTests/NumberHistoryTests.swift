@@ -27,7 +27,7 @@ import Testing
         #expect(try await world.leases(of: Self.a) == [])
         #expect(try await world.count("people") == 1)
         // Told again, late and by another of our numbers, when somebody else has the number between.
-        try await world.record([world.message("w2", from: Self.b, .unclaimed)])
+        try await world.record([world.message("w2", from: Self.b, .unclaimed, at: RecorderWorld.present)])
         _ = try await move(world, Self.a, Self.b, at: "now() - interval '1 minute'")
         #expect(try await world.holder(of: Self.b) == world.person(of: "w2"))
         #expect(try await world.leases(of: Self.b) == [])

@@ -169,7 +169,7 @@ import Testing
         try await world.owner.execute("UPDATE public.properties SET user_id = '\(RecorderWorld.bob)'")
         let batch = world.batch(
             [
-                world.message("w2", from: RecorderWorld.tess, RecorderWorld.toTess),
+                world.message("w2", from: RecorderWorld.tess, RecorderWorld.toTess, at: RecorderWorld.present),
                 world.message("w3", from: 447_911_222_222, RecorderWorld.toTess),
             ], after: checkpoint)
         guard case .staleRoutes(let stale) = try await world.recorder.record(batch) else {

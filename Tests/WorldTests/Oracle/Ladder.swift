@@ -157,10 +157,14 @@ struct Ladder {
 
     // MARK: Who
 
-    /// The person the sender is: the account's before the number's, for a number can be given to somebody else.
+    /// The person the sender is: the account's before the number's, for a number can be given to somebody else. A number
+    /// alone that nobody has any more is whose it was.
     func sender(_ question: Question, asOf tick: Int) -> PeopleHistory.Person? {
         let account = question.account.flatMap { holder(.account($0), question, tick) ?? former($0, question, tick) }
-        return account ?? question.number.flatMap { holder(.number($0), question, tick) }
+        if let known = account ?? question.number.flatMap({ holder(.number($0), question, tick) }) { return known }
+        guard question.account == nil, let number = question.number, let sentAt = question.sentAt else { return nil }
+        let identity = PeopleHistory.Identity(realm: question.place.realm, value: .number(number))
+        return people.holder(identity, at: sentAt, asOf: tick)
     }
 
     /// Number and account id are two people's, and nobody may merge them.

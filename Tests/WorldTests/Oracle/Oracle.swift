@@ -143,7 +143,8 @@ struct Oracle {
 
     private mutating func apply(_ notice: Notice, in place: Place, at: Moment, _ outcome: Outcome?) {
         var question = Ladder.Question(
-            number: notice.number, account: nil, place: place, quoted: nil, today: at.day, blocked: blocked)
+            number: notice.number, account: nil, sentAt: notice.at, place: place, quoted: nil, today: at.day,
+            blocked: blocked)
         if case .number(let old, _) = notice.change { question.number = old }
         if case .account(let old, _) = notice.change { question.account = old }
         let before = ladder.claims(question, knowing: .init(at: tick))

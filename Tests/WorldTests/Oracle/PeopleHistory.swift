@@ -96,6 +96,21 @@ struct PeopleHistory {
         .map { root(holdings[$0].person, asOf: tick) }
     }
 
+    /// Whose a number was at a moment that nobody has any more: the first to leave it since, if they were first seen
+    /// with it since, too. Else it may have been left already.
+    func holder(_ phone: Identity, at moment: Moment, asOf tick: Int = .max) -> Person? {
+        let left = (byIdentity[phone] ?? []).compactMap { index -> (holding: Holding, at: Moment)? in
+            let holding = holdings[index]
+            guard let until = holding.until, until <= tick, holding.parting != .repointed,
+                let told = holding.leftBetween?.upperBound
+            else { return nil }
+            let at = holding.correction.flatMap { $0.tick <= tick ? $0.leftAt : nil } ?? told
+            return at >= moment ? (holding, at) : nil
+        }
+        guard let first = left.min(by: { $0.at < $1.at })?.holding, first.firstSeen >= moment else { return nil }
+        return root(first.person, asOf: tick)
+    }
+
     func live(_ identity: Identity, asOf tick: Int = .max) -> Int? {
         (byIdentity[identity] ?? []).last { holdings[$0].since <= tick && holdings[$0].until.map { $0 > tick } ?? true }
     }
@@ -197,6 +212,8 @@ struct PeopleHistory {
             if let past { notePast(past, of: former, at: at, tick: tick) }
             return
         }
+        // A number alone that was somebody's before is theirs, and teaches nothing.
+        if id == nil, byPhone == nil, let phone, holder(phone, at: at) != nil { return }
         if let holder = byPhone, let id, holder != byID, let other = liveAccount(of: holder, realm: realm),
             other != id, let phone
         {

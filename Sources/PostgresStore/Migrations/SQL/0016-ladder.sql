@@ -31,6 +31,17 @@ LANGUAGE sql STABLE AS $$
      AND x.retired_reason = 'rotated' AND p_kind NOT IN ('phone', 'parent_bsuid', 'username') LIMIT 1
 $$;
 
+-- Whose a number was at p_at, asked where it is shown without an account id and nobody has it any more: who was the first
+-- to leave it since, if they were first seen with it since, too. Else it may have been their next holder's already, for
+-- when somebody left a number is known only by when another one showed, unless the provider told.
+CREATE OR REPLACE FUNCTION gateway.number_holder_at(p_scope text, p_value text, p_at timestamptz) RETURNS uuid
+LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN x.first_seen >= p_at THEN x.person_id END FROM gateway.identities x
+   WHERE x.value = p_value AND x.kind = 'phone' AND x.scope = p_scope AND x.retired_at IS NOT NULL
+     AND x.retired_reason IN ('number_change', 'recycled') AND (x.retired_at > p_at OR x.first_seen >= p_at)
+   ORDER BY x.retired_at, x.id LIMIT 1
+$$;
+
 -- By when whoever wrote under an account id at p_at had left the number they showed, where the two are known to have
 -- parted since: the account's person has another number first seen later, or left this one later, or another account
 -- id showed it later; or the number's holder has another account id, and was first seen with one of the two later.
@@ -56,9 +67,10 @@ RETURNS timestamptz LANGUAGE sql STABLE AS $$
 $$;
 
 -- Whose messages a sender's are. The account id decides, and without one the number; an account id that somebody gave
--- up for another is theirs. Where number and account id are known and apart, both count, unless the number was
--- recycled (its person shows another account id), the two have parted since the message was sent, or they are in
--- conflict. link_identities() comes to the same.
+-- up for another is theirs, and a number alone that nobody has now is whose it was before (number_holder_at). Where
+-- number and account id are known and apart, both count, unless the number was recycled (its person shows another
+-- account id), the two have parted since the message was sent, or they are in conflict. link_identities() comes to the
+-- same.
 DROP FUNCTION IF EXISTS gateway.sender_people(text, bigint, text, text, text);
 CREATE OR REPLACE FUNCTION gateway.sender_people(
   p_phone_scope text, p_phone_key bigint, p_id_kind text, p_id_scope text, p_account text, p_sent_at timestamptz)
@@ -75,6 +87,9 @@ BEGIN
   END IF;
   SELECT person_id INTO h FROM gateway.identities
    WHERE value = p_phone_key::text AND kind = 'phone' AND scope = p_phone_scope AND retired_at IS NULL;
+  IF h IS NULL AND p_account IS NULL THEN
+    h := gateway.number_holder_at(p_phone_scope, p_phone_key::text, p_sent_at);
+  END IF;
   IF h <> a OR (a IS NULL AND h IS NOT NULL AND p_account IS NOT NULL) THEN
     IF EXISTS (SELECT FROM gateway.identities WHERE person_id = h AND kind = p_id_kind AND scope = p_id_scope
                   AND value <> p_account AND retired_at IS NULL)

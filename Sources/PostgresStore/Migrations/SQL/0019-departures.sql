@@ -110,7 +110,7 @@ END $$;
 
 -- As before (0011), but late news contradicts nothing newer. Of a number and an account id that have parted since, a
 -- message is the account's, and teaches that the number was theirs. One under an account id that somebody gave up for
--- another teaches no more than that.
+-- another teaches no more than that; one under a number alone that was theirs (0016), nothing.
 CREATE OR REPLACE FUNCTION gateway.link_identities(
   p_kind text[], p_scope text[], p_value text[], p_dial bigint[], p_at timestamptz, p_source text)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -155,6 +155,9 @@ BEGIN
     IF past IS NOT NULL THEN
       PERFORM gateway.note_past_number(former, past_scope, past, past_dial, p_at, p_source);
     END IF;
+    RETURN;
+  END IF;
+  IF a IS NULL AND by_phone IS NULL AND gateway.number_holder_at(p_scope[n], p_value[n], p_at) IS NOT NULL THEN
     RETURN;
   END IF;
   -- The number's person shows another live account id of this kind and scope. An account id does not change while
@@ -206,7 +209,8 @@ BEGIN
   IF changed THEN PERFORM gateway.log_identities(person); END IF;
 END $$;
 
--- As before (0011), and an account id that somebody gave up for another is known, and theirs.
+-- As before (0011), and an account id that somebody gave up for another is known, and theirs. So is a number
+-- alone that was somebody's, whoever shows it in the same batch.
 CREATE OR REPLACE FUNCTION gateway.resolve_people(
   p_row uuid[], p_kind text[], p_scope text[], p_value text[], p_dial bigint[], p_at timestamptz[],
   p_source text DEFAULT 'webhook')
@@ -221,7 +225,8 @@ BEGIN
   WITH u AS (
     SELECT * FROM unnest(p_row, p_kind, p_scope, p_value, p_dial, p_at) AS u(rid, kind, scope, value, dial, at)),
   sender AS MATERIALIZED (
-    SELECT u.rid, bool_or(x.id IS NOT NULL OR gateway.former_holder(u.kind, u.scope, u.value) IS NOT NULL) AS known,
+    SELECT u.rid, bool_or(x.id IS NOT NULL OR gateway.former_holder(u.kind, u.scope, u.value) IS NOT NULL
+             OR u.kind = 'phone' AND gateway.number_holder_at(u.scope, u.value, u.at) IS NOT NULL) AS known,
            array_agg(u.kind || '|' || u.scope || '|' || u.value ORDER BY u.kind, u.scope, u.value) AS ids
       FROM u LEFT JOIN gateway.identities x ON x.kind = u.kind AND x.scope = u.scope AND x.value = u.value
        AND x.retired_at IS NULL
@@ -274,9 +279,11 @@ BEGIN
   RETURN QUERY
     SELECT u.rid, (array_agg(x.person ORDER BY (u.kind = 'parent_bsuid'), (u.kind = 'phone')))[1],
            count(DISTINCT x.person) FILTER (WHERE u.kind <> 'parent_bsuid') > 1
-      FROM unnest(p_row, p_kind, p_scope, p_value) AS u(rid, kind, scope, value)
+      FROM (SELECT *, bool_and(t.kind IN ('phone', 'parent_bsuid', 'username')) OVER (PARTITION BY t.rid) AS is_alone
+              FROM unnest(p_row, p_kind, p_scope, p_value, p_at) AS t(rid, kind, scope, value, at)) u
      CROSS JOIN LATERAL (
        SELECT coalesce(
+         CASE WHEN u.kind = 'phone' AND u.is_alone THEN gateway.number_holder_at(u.scope, u.value, u.at) END,
          (SELECT i.person_id FROM gateway.identities i WHERE i.kind = u.kind AND i.scope = u.scope
              AND i.value = u.value AND i.retired_at IS NULL),
          gateway.former_holder(u.kind, u.scope, u.value)) AS person) x
