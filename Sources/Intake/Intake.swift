@@ -5,8 +5,8 @@ package import Routing
 /// The loop from the journal to the database: read, decode, resolve, record, confirm. One for each journal.
 ///
 /// A batch is committed whole or not at all, fenced by the checkpoint; the next one is read and decoded meanwhile. What
-/// the data itself is to blame for is isolated by halving and parked; everything else is tried again, for ever, while
-/// the journal holds (I4).
+/// the data itself is to blame for is isolated by halving and parked, and so is what the database keeps finding decided
+/// for people who are others by now; everything else is tried again, for ever, while the journal holds (I4).
 public actor Intake {
     let journal: any Journal
     let recorder: any Recorder
@@ -72,7 +72,7 @@ public actor Intake {
     enum Interruption: Error {
         /// Journal and database must be compared again.
         case fenced(isForeign: Bool)
-        /// The database does not take the data. Never leaves an attempt.
+        /// The database does not take the data, or not what was decided. Never leaves an attempt.
         case refused(sqlState: String)
         case cancelled
     }
@@ -198,7 +198,7 @@ public actor Intake {
 
     // MARK: Recording
 
-    /// The SQLSTATE with which the database refuses the data, if it does.
+    /// The SQLSTATE with which the database refuses the data or the decisions, if it does.
     func refusal(_ body: () async throws(Interruption) -> Void) async throws(Interruption) -> String? {
         do throws(Interruption) {
             try await body()
@@ -232,7 +232,7 @@ public actor Intake {
             do throws(RecorderError) {
                 return Result<BatchPlanner.Draft, Interruption>.success(try await answered(asked, planner))
             } catch {
-                guard case .dataRejected(let sqlState, _) = error else { throw error }
+                guard let sqlState = error.refusal else { throw error }
                 return .failure(.refused(sqlState: sqlState))
             }
         }
@@ -267,7 +267,7 @@ public actor Intake {
             do throws(RecorderError) {
                 result = try await recorder.record(draft.batch)
             } catch {
-                if case .dataRejected(let sqlState, _) = error { throw .refused(sqlState: sqlState) }
+                if let sqlState = error.refusal { throw .refused(sqlState: sqlState) }
                 attempt += 1
                 try await pause(reason: error.reason, attempt: attempt)
                 continue

@@ -1,7 +1,9 @@
 import Messaging
 import Routing
 
-// One bad record never stops the rest (I4): what the data is to blame for is found by halving, and parked.
+// One bad record never stops the rest (I4): what the data is to blame for is found by halving, and parked. So is what
+// cannot be decided together, because the database makes one person of two by one part of it, and has another decided
+// by the one who is gone: by itself, after what came before it, a message is decided by who its sender is then.
 
 extension Intake {
     /// Lets a stopped intake try again now, and park as many refused webhooks again: somebody has looked.
@@ -20,15 +22,24 @@ extension Intake {
         }
     }
 
-    /// Records these entries: together, or, where the data of one is refused, by halves, parking what remains.
+    /// Records these entries: together, or, where the data of one is refused or they do not go together, by halves,
+    /// parking what remains.
     private func settle(_ entries: ArraySlice<DecodedEntry>) async throws(Interruption) {
         var rest = entries
+        var decidedAnew = 0
         while !rest.isEmpty {
             let planner = try await makePlanner()
             // What hangs on an identity that is only just being learnt is decided once that is recorded.
             let run = rest.prefix(rest.countTogether(table: planner.resolver.table))
+            let refusal = try await attempt(run, planner)
+            if refusal == RecorderError.outdatedState, decidedAnew < limits.decidedAnewMax {
+                decidedAnew += 1
+                try await pause(reason: "people became others while their messages waited", attempt: decidedAnew)
+                continue
+            }
+            decidedAnew = 0
             rest = rest.dropFirst(run.count)
-            guard let refusal = try await attempt(run, planner) else {
+            guard let refusal else {
                 refusalsInARow = 0
                 continue
             }
@@ -42,7 +53,7 @@ extension Intake {
         }
     }
 
-    /// One attempt that ends: recorded (`nil`), or refused for its data (the SQLSTATE).
+    /// One attempt that ends: recorded (`nil`), or refused (the SQLSTATE).
     /// - Parameters:
     ///   - refused: updates that are parked instead.
     ///   - isRehearsal: nothing of it is kept.
@@ -50,16 +61,22 @@ extension Intake {
         _ entries: ArraySlice<DecodedEntry>, _ planner: BatchPlanner, refusing refused: Refusals = .none,
         isRehearsal: Bool = false
     ) async throws(Interruption) -> String? {
-        try await refusal { () async throws(Interruption) in
-            if entries.count == 1, let entry = entries.first {
-                let steps = entry.steps(table: planner.resolver.table)
+        let only = entries.count == 1 ? entries.first : nil
+        let sqlState = try await refusal { () async throws(Interruption) in
+            if let only {
+                let steps = only.steps(table: planner.resolver.table)
                 guard steps.count == 1 else {
-                    return try await recordInOrder(entry, steps, planner, refusing: refused, isRehearsal: isRehearsal)
+                    return try await recordInOrder(only, steps, planner, refusing: refused, isRehearsal: isRehearsal)
                 }
             }
             var draft = try await plan(entries, planner, refusing: refused)
             draft.batch.isRehearsal = isRehearsal
             try await commit(draft, planner, receivedAt: entries.last?.envelope.receivedAt ?? now())
+        }
+        // One of its updates may have taught what another was decided without.
+        guard sqlState == RecorderError.outdatedState, let only, only.webhook.updates.count > 1 else { return sqlState }
+        return try await refusal { () async throws(Interruption) in
+            try await recordInOrder(only, only.stepsApart, planner, refusing: refused, isRehearsal: isRehearsal)
         }
     }
 

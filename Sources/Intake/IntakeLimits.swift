@@ -7,6 +7,8 @@ public struct IntakeLimits: Hashable, Sendable {
     public var batchBytesMax = 8 << 20
     /// Webhooks in a row that the database refuses; then intake stops and raises the alarm instead of parking all.
     public var parksInARowMax = 50
+    /// Times that a batch is decided anew before less is decided at once, where the people it goes by became others.
+    public var decidedAnewMax = 3
     /// First and longest pause before the same batch is tried again.
     public var retryDelay: Duration = .milliseconds(100)
     public var retryDelayMax: Duration = .seconds(5)

@@ -114,7 +114,7 @@ extension Intake {
             case .success(.fenced(let checkpoint)): throw .fenced(isForeign: isForeign(checkpoint))
             case .failure(let error):
                 await recorder.abandon()
-                if case .dataRejected(let sqlState, _) = error { throw .refused(sqlState: sqlState) }
+                if let sqlState = error.refusal { throw .refused(sqlState: sqlState) }
                 attempt += 1
                 try await pause(reason: error.reason, attempt: attempt)
             }

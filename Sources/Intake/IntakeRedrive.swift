@@ -37,7 +37,8 @@ extension Intake {
             try await settleThreads(&draft, planner)
             try await commit(draft, planner, receivedAt: request.receivedAt)
         }
-        guard let sqlState else { return }
+        // What was decided for people who are others by now stays asked for, and is decided anew at the next look.
+        guard let sqlState, sqlState != RecorderError.outdatedState else { return }
         var parked = BatchPlanner.Draft(batch: batch)
         planner.refuse(place, sqlState: sqlState, in: &parked)
         // Refused even so, it stays asked for.

@@ -311,6 +311,9 @@ public struct RecordOutcome: Sendable {
 public enum RecorderError: Error, Sendable {
     /// The data itself was refused (SQLSTATE class 22, a failed check): halve the batch, park what remains.
     case dataRejected(sqlState: String, detail: String)
+    /// The same, however often it was tried, finds a person it goes by absorbed by another (SQLSTATE 40001): by somebody
+    /// beside it, or by what the batch itself teaches. Decide anew, and less at once.
+    case outdated(String)
     /// Anything else (connection, permission, missing table or partition, disk, deadlock): the same batch again later.
     case unavailable(String)
 }
@@ -320,9 +323,20 @@ extension RecorderError {
     package var reason: String {
         switch self {
         case .dataRejected(let sqlState, let detail): "SQLSTATE \(sqlState): \(detail)"
-        case .unavailable(let reason): reason
+        case .outdated(let reason), .unavailable(let reason): reason
         }
     }
+
+    /// The SQLSTATE of a refusal that the same batch again would meet again.
+    var refusal: String? {
+        switch self {
+        case .dataRejected(let sqlState, _): sqlState
+        case .outdated: Self.outdatedState
+        case .unavailable: nil
+        }
+    }
+
+    static let outdatedState = "40001"
 }
 
 /// Facts about senders that the routing table does not hold, or not yet. In the transaction that the recorder has open,

@@ -13,45 +13,44 @@ struct TaughtIdentities {
     }
 
     private let table: RoutingTable
+    /// What was taught.
     private var accounts: [Phone: AccountIdentity] = [:]
-    private var phones: [AccountIdentity: Phone] = [:]
-    /// Numbers that an account of theirs was shown without: their holders may be others now.
-    private var left: Set<Phone> = []
-    /// Identities that messages showed, whoever's they are.
+    private var taughtAccounts: Set<AccountIdentity> = []
+    /// Numbers that were taught, and those of their accounts as far as known: their holders may be others now.
+    private var taughtPhones: Set<Phone> = []
+    /// Identities that messages showed, whoever's they are, and the numbers known of the accounts among them.
     private var shownAccounts: Set<AccountIdentity> = []
     private var shownPhones: Set<Phone> = []
 
     init(table: RoutingTable) { self.table = table }
 
     /// Takes up what an update shows.
-    /// - Returns: whether an earlier one teaches something about its sender: then nothing of it was taken up.
+    /// - Returns: whether an earlier one teaches something about its sender, or it about the sender of an earlier one:
+    ///   then nothing of it was taken up.
     mutating func follows(_ update: InboundEvent) -> Bool {
         guard let shown = update.shownPerson, let endpoint = table.endpoint(shown.endpoint) else { return false }
         let account = shown.person.account(at: endpoint)
         let phone = shown.person.phone.map { Phone(scope: endpoint.phoneScope, key: $0.key) }
-        if !accounts.isEmpty {
-            if let phone, let taught = accounts[phone], taught != account { return true }
-            if let account, let taught = phones[account], taught != phone { return true }
-            if let phone, left.contains(phone), accounts[phone] == nil { return true }
-            // A number of theirs was shown as another's: what is filed under it may be that one's by now.
-            if let account,
-                table.phones(of: account).contains(where: { key in
-                    accounts[Phone(scope: endpoint.phoneScope, key: key)].map { $0 != account } ?? false
-                })
-            {
-                return true
-            }
+        if let account, let phone, accounts[phone] == account { return false }
+        let known = (account.map { table.phones(of: $0) } ?? []).map { Phone(scope: endpoint.phoneScope, key: $0) }
+        func isAmong(_ phones: Set<Phone>, _ accounts: Set<AccountIdentity>) -> Bool {
+            account.map(accounts.contains) ?? false || phone.map(phones.contains) ?? false
+                || known.contains(where: phones.contains)
         }
-        if let account, let phone, accounts[phone] != account, !table.knows(account, has: phone.key, at: endpoint) {
+        // A number of theirs was shown as another's, or an account of theirs with another number: what is filed under
+        // it may be that one's by now, and one person may have become of two.
+        if !accounts.isEmpty, isAmong(taughtPhones, taughtAccounts) { return true }
+        if let account, let phone, !table.knows(account, has: phone.key, at: endpoint) {
             // What it teaches may make one person of two, of whom an earlier message shows one.
-            if shownPhones.contains(phone) || shownAccounts.contains(account) { return true }
+            if isAmong(shownPhones, shownAccounts) { return true }
             accounts[phone] = account
-            phones[account] = phone
-            for key in table.phones(of: account) { left.insert(Phone(scope: endpoint.phoneScope, key: key)) }
-            left.remove(phone)
+            taughtAccounts.insert(account)
+            taughtPhones.insert(phone)
+            taughtPhones.formUnion(known)
         }
         if let account { shownAccounts.insert(account) }
         if let phone { shownPhones.insert(phone) }
+        shownPhones.formUnion(known)
         return false
     }
 }
@@ -80,6 +79,14 @@ extension DecodedEntry {
         }
         if start < webhook.updates.count || steps.isEmpty { steps.append(.updates(start..<webhook.updates.count)) }
         return steps
+    }
+
+    /// Every update a step of its own.
+    var stepsApart: [RecordingStep] {
+        webhook.updates.indices.flatMap { index -> [RecordingStep] in
+            let changes = webhook.updates[index].identityChanges.isEmpty ? [] : [RecordingStep.changes(index)]
+            return changes + [.updates(index..<index + 1)]
+        }
     }
 }
 

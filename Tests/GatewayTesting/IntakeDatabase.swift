@@ -18,7 +18,7 @@ package final class IntakeDatabase: Recorder, ConversationLookup {
     private let contents: Watched<IntakeRecords>
     private let turnstile: IntakeTurnstile
     private let fault: @Sendable (IntakeTurnstile.Call) -> Fault?
-    /// What a batch's data is refused for: its SQLSTATE.
+    /// What a batch's data, or, with 40001, what was decided for it, is refused for: its SQLSTATE.
     private let refusal: @Sendable (RecordBatch) -> String?
     private let threads: @Sendable (ThreadQuestion) throws(RecorderError) -> [ThreadReference]
     private let routes: @Sendable (ThreadQuestion, IntakeRecords) throws(RecorderError) -> [Route]
@@ -73,7 +73,9 @@ package final class IntakeDatabase: Recorder, ConversationLookup {
             for step in earlier { _ = working.commit(step) }
             if let stopped = working.check(batch) { return .success(stopped) }
             if let sqlState = refusal(batch) ?? working.violation(batch) {
-                return .failure(.dataRejected(sqlState: sqlState, detail: "refused by the test"))
+                let detail = "refused by the test"
+                return .failure(
+                    sqlState == "40001" ? .outdated(detail) : .dataRejected(sqlState: sqlState, detail: detail))
             }
             let outcome = working.commit(batch)
             if !batch.isRehearsal, batch.phase == .whole || batch.phase == .closes { records = working }

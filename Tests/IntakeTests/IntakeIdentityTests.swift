@@ -191,15 +191,16 @@ struct IntakeIdentityTests {
     }
 
     /// A table that knows whose number this is.
-    private func table(_ account: String, has phone: UInt64) -> RoutingTable {
+    private func table(_ accounts: String..., has phone: UInt64) -> RoutingTable {
         var builder = RoutingTableBuilder()
         builder.add(.endpoints([.shared]))
         builder.add(
-            .identities([
-                IdentityLink(
-                    kind: .businessScopedID, scope: "portfolio", value: account, personID: uid(7),
-                    routeKey: PhoneKey(folding: phone), movedAt: nil)
-            ]))
+            .identities(
+                accounts.map {
+                    IdentityLink(
+                        kind: .businessScopedID, scope: "portfolio", value: $0, personID: uid(7),
+                        routeKey: PhoneKey(folding: phone), movedAt: nil)
+                }))
         return builder.finish(cursor: RouteCursor(snapshot: "", epoch: ""))
     }
 
@@ -239,6 +240,22 @@ struct IntakeIdentityTests {
         #expect(entries[2...].countTogether(table: makeTable()) == 2)
         #expect(makeEntry(1, [first, first, teacher]).steps(table: makeTable()) == [.updates(0..<2), .updates(2..<3)])
         #expect(entries[...].countTogether(table: table("US.1", has: new)) == 4)
+    }
+
+    @Test("who may make one person of two is not recorded with a message by anything that is known of either")
+    func oneOfTwoByWhatIsKnown() {
+        let table = table("US.1", "US.2", has: old)
+        let teacher = text("m1", from: new, account: "US.1")
+        for (other, isAlone) in [
+            (text("m2", from: old), true), (text("m2", from: nil, account: "US.2"), true),
+            (text("m2", from: old, account: "US.2"), true), (text("m2", from: Person.stranger.rawValue), false),
+        ] {
+            for order in [[teacher, other], [other, teacher]] {
+                let entries = order.enumerated().map { makeEntry(Int64($0), [$1]) }
+                #expect(entries[...].countTogether(table: table) == (isAlone ? 1 : 2))
+                #expect(makeEntry(1, order).steps(table: table).count == (isAlone ? 2 : 1))
+            }
+        }
     }
 
     @Test("what a status teaches of whom our message went to is recorded before what hangs on it is decided")

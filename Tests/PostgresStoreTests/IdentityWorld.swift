@@ -88,7 +88,7 @@ extension RecorderWorld {
                     }
                     return attempt
                 } catch let error as RecorderError {
-                    guard case .unavailable = error else { throw error }
+                    if case .dataRejected = error { throw error }
                 }
             }
             throw RecorderError.unavailable("for ever")

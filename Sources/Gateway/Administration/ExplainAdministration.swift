@@ -89,9 +89,9 @@ package struct ExplainAdministration: Sendable {
     private func explained(_ error: any Error) -> any Error {
         switch error {
         case let error as PostgresError: DatabaseSession.explained(error, address)
-        case RecorderError.unavailable(let reason), RecorderError.dataRejected(_, let reason):
+        case let error as RecorderError:
             AdministrationError(
-                "the database could not be asked (\(reason))", cure: "see the server's log, and try again")
+                "the database could not be asked (\(error.reason))", cure: "see the server's log, and try again")
         case ExplanationError.unknownMessage:
             AdministrationError(
                 "no message with this id is recorded",

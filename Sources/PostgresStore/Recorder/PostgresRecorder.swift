@@ -306,9 +306,14 @@ extension RecorderError {
     /// Data errors: what the client library calls so, a value that is missing where one must be, nesting too deep.
     init(_ error: PostgresError) {
         let isData = error.isDataError || error.sqlState == "23502" || error.sqlState == "54001"
+        let isOutdated = error.code == .server && error.sqlState == "40001"
         self =
-            isData
-            ? .dataRejected(sqlState: error.sqlState ?? "", detail: error.description)
-            : .unavailable(error.description)
+            if isData {
+                .dataRejected(sqlState: error.sqlState ?? "", detail: error.description)
+            } else if isOutdated {
+                .outdated(error.description)
+            } else {
+                .unavailable(error.description)
+            }
     }
 }
