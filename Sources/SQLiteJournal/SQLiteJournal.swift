@@ -198,6 +198,7 @@ extension SQLiteJournal {
     private static let confirmDelayMilliseconds = 200
 
     private func run(_ owned: Owned) {
+        takePrecedence()
         var pace = GroupPace()
         while true {
             switch nextStep() {
@@ -213,6 +214,17 @@ extension SQLiteJournal {
                 return
             }
         }
+    }
+
+    /// A thread that mostly waits for the disk takes nothing from others by it.
+    private func takePrecedence() {
+        let code = WorkerThread.takePrecedence()
+        guard code != 0 else { return }
+        logger.info(
+            """
+            the journal's thread has no precedence: a busy processor may hold up acknowledgements for some milliseconds. \
+            To allow it: LimitRTPRIO=1 in the systemd unit, ulimit -r 1, or the capability CAP_SYS_NICE
+            """, metadata: ["error": "\(String(cString: strerror(code)))"])
     }
 
     private func nextStep() -> Step {

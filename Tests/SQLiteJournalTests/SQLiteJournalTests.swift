@@ -38,6 +38,27 @@ final class RecordingSink: AppendSink {
     }
 }
 
+/// Notes how the kernel schedules the thread that tells it.
+final class SchedulingSink: AppendSink {
+    private let told = AsyncStream<Int32>.makeStream()
+
+    func appended(_ tickets: [AppendTicket], result: Result<DurabilityReceipt, JournalError>) {
+        told.continuation.yield(sched_getscheduler(0))
+    }
+
+    var policy: Int32? {
+        get async { await told.stream.first { _ in true } }
+    }
+
+    /// Asked of the system by trying it.
+    static var isRealTimeAllowed: Bool {
+        var parameters = sched_param(sched_priority: 1)
+        guard sched_setscheduler(0, SCHED_RR, &parameters) == 0 else { return false }
+        parameters.sched_priority = 0
+        return sched_setscheduler(0, SCHED_OTHER, &parameters) == 0
+    }
+}
+
 /// A directory that goes away with the value.
 final class TemporaryDirectory: Sendable {
     let path: String
@@ -104,6 +125,15 @@ struct SQLiteJournalTests {
         let entries = try await journal.entries(
             after: JournalPosition(position - 1), limit: ReadLimit(entries: 1, bytes: 1))
         #expect(Self.bodies(entries) == ["x"])
+        await journal.close()
+    }
+
+    @Test("The thread that syncs and tells who waits comes before ordinary ones, where the system allows it")
+    func takesPrecedence() async throws {
+        let journal = try open()
+        let sink = SchedulingSink()
+        _ = journal.append(Self.envelope("x"), ticket: AppendTicket(1), sink: sink)
+        #expect(await sink.policy == (SchedulingSink.isRealTimeAllowed ? SCHED_RR : SCHED_OTHER))
         await journal.close()
     }
 
