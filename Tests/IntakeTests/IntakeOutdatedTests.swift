@@ -49,6 +49,53 @@ struct IntakeOutdatedTests {
         #expect(world.turnstile.count(of: .routes) == 3)
     }
 
+    @Test("what comes after a batch that was decided anew as often as it may be is decided anew as well")
+    func afterwards() async {
+        let left = Watched(["a": 3, "b": 1])
+        let world = World(refusal: { batch in
+            left.change { left in
+                guard let id = batch.messages.first?.message.id, let count = left[id], count > 0 else { return nil }
+                left[id] = count - 1
+                return "40001"
+            }
+        })
+        // Decided one after the other: the second one shows what the first one teaches.
+        world.append(.shown("a", from: .stranger, withNumber: true))
+        world.append(.shown("b", from: .stranger, withNumber: false))
+        await world.runToEnd()
+        #expect(world.recorded == ["a", "b"])
+        #expect(pauses(world) == 4)
+        #expect(world.turnstile.count(of: .rehearse) == 0)
+    }
+
+    @Test("each time it is decided by the table as it is then")
+    func byTheTableOfThen() async {
+        let world = World(refusal: { batch in
+            batch.messages.contains { if case .lease = $0.destination { true } else { false } } ? "40001" : nil
+        })
+        world.append(.message("m1"))
+        await world.run { _ in
+            await world.clock.untilSomebodySleeps(for: world.limits.retryDelay)
+            world.table.change { $0 = makeTable([]) }
+            world.database.change { $0.leases = [] }
+            world.clock.advance(by: world.limits.retryDelay)
+            await world.journal.untilConfirmed(1)
+        }
+        #expect(world.counts(at: 1) == .only(.unclaimed))
+        #expect(world.parked.isEmpty)
+    }
+
+    @Test("a webhook that is recorded update by update changes identities as it would in fewer steps")
+    func changesApart() async {
+        let world = makeWorld(refusing: ["m1", "m2"])
+        world.append(.moved("n", from: .tenant, to: .stranger), .message("m1"), .message("m2"))
+        await world.runToEnd()
+        #expect(world.recorded == ["n", "m1", "m2"])
+        #expect(
+            world.database.records.identityChanges == [.phone(from: Person.tenant.phone, to: Person.stranger.phone)])
+        #expect(world.parked.isEmpty)
+    }
+
     @Test("updates of one webhook that cannot be recorded together are recorded in steps", arguments: [2, 40])
     func oneWebhook(count: Int) async {
         let world = makeWorld(refusing: ["m1", "m\(count)"])
