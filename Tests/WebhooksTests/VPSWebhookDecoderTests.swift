@@ -73,6 +73,7 @@ import Testing
         let name = String(repeating: "é", count: 400)
         #expect(try message(#""body":"x","_data":{"notifyName":"\#(name)"}"#).sender.displayName?.utf8.count == 512)
         #expect(try message(#""body":"x","_data":{"Info":{"PushName":"T"}}"#).sender.displayName == "T")
+        #expect(try message(#""body":"x","_data":{"pushName":null,"notifyName":"T"}"#).sender.displayName == "T")
     }
 
     @Test(
@@ -247,7 +248,8 @@ import Testing
         (#""ack":-1"#, "failed"), (#""ack":0"#, "ignored vps:ack_pending"), (#""ack":1"#, "sent"),
         (#""ack":2"#, "delivered"), (#""ack":3"#, "read"), (#""ack":4"#, "played"),
         (#""ack":5"#, "ignored vps:ack_pending"), (#""ack":"3""#, "read"), (#""ackName":"DEVICE""#, "delivered"),
-        (#""ack":null,"ackName":"ERROR""#, "undecodable missing_field"),
+        (#""ack":null,"ackName":"ERROR""#, "failed"), (#""ack":"READ""#, "read"),
+        (#""ack":null,"ackName":null"#, "undecodable missing_field"), (#""ack":"""#, "undecodable missing_field"),
         (#""ackName":"LATER""#, "ignored vps:ack_pending"),
         (#""x":1"#, "undecodable missing_field"),
     ]

@@ -150,6 +150,11 @@ import Testing
             (#""type":"interactive","errors":[{"code":131000}]"#, "interactive", nil, nil, nil),
             (#""type":"interactive","interactive":{"type":5}"#, "interactive", nil, nil, nil),
             (#""type":"button","button":{"payload":"p"}"#, "button", "p", "p", nil),
+            (#""type":"button","button":{"payload":"p","text":null}"#, "button", "p", "p", nil),
+            (
+                #""type":"contacts","contacts":[{"name":{"formatted_name":"","first_name":"A"},"phones":[{"phone":null,"wa_id":"1"}]}]"#,
+                "contacts", "A, 1", nil, nil
+            ),
             (
                 #""type":"order","order":{"product_items":[{"quantity":"2","product_retailer_id":7},5]}"#, "order",
                 "2 × 7\n?", nil, nil

@@ -63,6 +63,10 @@ import Testing
             (#"{"billable":true,"category":"utility"}"#, true), (#"{ "a" : [ 1.5, null, "é" ] }"#, true), ("{}", true),
             (#"{"a":"\u0000"}"#, false), (#"{"a":"\ud83d"}"#, false), (#"{"\u0000":1}"#, false),
             (#"{"a":1e999999}"#, false),
+            // The database reads it as true or false, also where the status came before the answer to our send.
+            (#"{"billable":false}"#, true), (#"{"billable":null}"#, true), (#"{"billable":"maybe"}"#, false),
+            (#"{"billable":2}"#, false), (#"{"b\u0069llable":{}}"#, false),
+            (#"{"billable":true,"billable":[]}"#, false),
             ("[]", false), ("null", false), ("\"x\"", false),
         ])
     func `pricing is kept as it stands if the database can hold it`(pricing: String, isKept: Bool) throws {

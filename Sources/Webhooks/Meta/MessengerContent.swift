@@ -56,7 +56,7 @@ struct MessengerContent {
         let action = Self.word(reaction["action"]) ?? "react"
         id = "\(mid)#\(action):\(moment)"
         type = "reaction"
-        if action != "unreact" { body = (reaction["emoji"] ?? reaction["reaction"])?.nonemptyText }
+        if action != "unreact" { body = reaction.firstText("emoji", "reaction") }
         subjectID = mid
     }
 
@@ -64,7 +64,7 @@ struct MessengerContent {
     init(postback: JSONValue, by person: Sender, moment: String) {
         id = "\(postback["mid"]?.identifier ?? person.accountID ?? "")#postback:\(moment)"
         type = "postback"
-        body = (postback["title"] ?? postback["payload"])?.nonemptyText
+        body = postback.firstText("title", "payload")
         replyPayload = postback["payload"]?.nonemptyText
     }
 
@@ -82,9 +82,9 @@ struct MessengerContent {
 
     /// Title and address of what is shared, or where somebody is.
     private static func body(of attachment: JSONValue, _ payload: JSONValue?) -> String? {
-        var lines = [(payload?["title"] ?? attachment["title"])?.nonemptyText]
+        var lines = [payload?.firstText("title") ?? attachment.firstText("title")]
         if attachment["type"]?.isText("fallback") == true {
-            lines.append((payload?["url"] ?? attachment["url"])?.nonemptyText)
+            lines.append(payload?.firstText("url") ?? attachment.firstText("url"))
         }
         if let place = payload?["coordinates"], let latitude = place["lat"]?.shortText(40),
             let longitude = place["long"]?.shortText(40)

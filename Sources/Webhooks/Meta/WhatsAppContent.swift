@@ -33,10 +33,10 @@ struct WhatsAppContent {
             body = content["emoji"]?.nonemptyText
         } else if type.isText("interactive") {
             let reply = content["type"].flatMap { $0.isString ? content[$0] : nil }
-            body = (reply?["title"] ?? reply?["body"])?.nonemptyText
+            body = reply?.firstText("title", "body")
             replyPayload = reply?["id"]?.nonemptyText
         } else if type.isText("button") {
-            body = (content["text"] ?? content["payload"])?.nonemptyText
+            body = content.firstText("text", "payload")
             replyPayload = content["payload"]?.nonemptyText
         } else {
             body = Self.text(type, content)
@@ -67,10 +67,9 @@ struct WhatsAppContent {
 
     /// `Barbara J. Johnson, +1 (415) 555-0829`. What it says is the sender's word, and no identity of anybody's.
     private static func contact(_ contact: JSONValue) -> String? {
-        let name = contact["name"]
-        var parts = [(name?["formatted_name"] ?? name?["first_name"])?.nonemptyText].compactMap { $0 }
+        var parts = [contact["name"]?.firstText("formatted_name", "first_name")].compactMap { $0 }
         if let phones = contact["phones"] {
-            parts += phones.elements.compactMap { ($0["phone"] ?? $0["wa_id"])?.nonemptyText }
+            parts += phones.elements.compactMap { $0.firstText("phone", "wa_id") }
         }
         if parts.isEmpty, let card = contact["vcard"]?.text { parts = lines(of: card, ["FN", "TEL"]) }
         return parts.isEmpty ? nil : parts.joined(separator: ", ")

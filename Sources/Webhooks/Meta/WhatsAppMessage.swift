@@ -149,6 +149,11 @@ extension JSONValue {
         return text
     }
 
+    /// The first of an object's members with a text that is not empty.
+    func firstText(_ names: StaticString...) -> String? {
+        names.lazy.compactMap { self[$0]?.nonemptyText }.first
+    }
+
     /// A short text or number, for a line or a column: cut after so many bytes.
     func shortText(_ lengthMax: Int) -> String? {
         guard let text = scalarText, !text.isEmpty else { return nil }

@@ -84,7 +84,7 @@ extension MetaReading {
             update.errorCode = error["code"]?.integer.flatMap { Int32(exactly: $0) }
             update.errorDetail = Self.detail(error)
         }
-        update.pricing = fields.pricing?.storableObject
+        update.pricing = fields.pricing?.storablePricing
         if let data = fields.callbackData, data.isString {
             update.correlation = data.withCharacters { MessageReference(callbackData: $0) }
         }
@@ -114,6 +114,13 @@ extension MetaReading {
 }
 
 extension JSONValue {
+    /// The JSON text of what a message costs, where the database can read it: one that it refuses would be refused again
+    /// when the answer to our send arrives after its status.
+    fileprivate var storablePricing: String? {
+        if let billable = self["billable"], billable.truth == nil, !billable.isNull { return nil }
+        return storableObject
+    }
+
     /// The JSON text of an object that the database's `jsonb` takes: short, without numbers and without text that it
     /// could not hold.
     fileprivate var storableObject: String? {

@@ -189,8 +189,8 @@ extension VPSEvent {
             ] {
                 sender.take(JID(value))
             }
-            let name = data["pushName"] ?? info?["PushName"] ?? data["notifyName"]
-            sender.displayName = name?.nonemptyText.map { $0.bounded(to: displayNameLengthMax) }
+            let name = data.firstText("pushName", "notifyName") ?? info?.firstText("PushName")
+            sender.displayName = name.map { $0.bounded(to: displayNameLengthMax) }
         }
         guard !sender.isKnownByNothing else {
             let isAbsent = fields.from?.isEmptyValue ?? true

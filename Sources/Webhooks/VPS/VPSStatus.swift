@@ -9,9 +9,11 @@ extension VPSEvent {
         if let other = head.otherChat { return Self.ignored(other) }
         guard head.isOwn else { return Self.ignored("ack_of_theirs") }
         let (number, word) = (fields.whole["ack"], fields.whole["ackName"])
-        guard number.map({ !$0.isNull }) ?? (word != nil) else { throw Refusal(.missingField, "an ack has no ack") }
+        guard [number, word].contains(where: { !($0?.isEmptyValue ?? true) }) else {
+            throw Refusal(.missingField, "an ack has no ack")
+        }
         let status: DeliveryStatus
-        switch number?.integer ?? word.flatMap(Self.acknowledgement) {
+        switch number?.integer ?? [number, word].lazy.compactMap({ $0.flatMap(Self.acknowledgement) }).first {
         case -1: status = .failed
         case 1: status = .sent
         case 2: status = .delivered
