@@ -46,6 +46,8 @@ struct BatchPlanner {
         var pending: [Pending] = []
         /// Verdicts that need no database.
         var counts = VerdictCounts()
+        /// Of them the ignored ones, by what they are.
+        var ignored = IgnoredUpdates()
 
         /// About the threads of the senders of `pending`, in its order.
         var questions: [ThreadQuestion] { pending.map(question) }
@@ -143,10 +145,12 @@ struct BatchPlanner {
         _ update: InboundEvent, at place: Place, to draft: inout Draft,
         using generator: inout IdentifierGenerator
     ) {
+        if let label = update.ignoredLabel {
+            draft.counts.ignored += 1
+            return draft.ignored.note(label)
+        }
         switch update {
-        case .ignored, .echo, .history, .account, .preference, .receipt: draft.counts.ignored += 1
-        case .message(let message) where !message.endpoint.kind.isRouted: draft.counts.ignored += 1
-        case .status(let status) where !status.endpoint.kind.isRouted: draft.counts.ignored += 1
+        case .ignored, .echo, .history, .account, .preference, .receipt: break
         case .session(let session):
             guard let endpoint = resolver.table.endpoint(session.endpoint) else {
                 return parkUnknown(session.endpoint, place, in: &draft)
@@ -163,7 +167,6 @@ struct BatchPlanner {
             draft.batch.statuses.append(
                 RecordedStatus(
                     endpointID: endpoint.id, status: bounded(status), recipient: recipient(of: status, at: endpoint)))
-        case .message(let message) where !message.endpoint.kind.isRouted: draft.counts.ignored += 1
         case .message(let message):
             guard let endpoint = resolver.table.endpoint(message.endpoint) else {
                 return parkUnknown(message.endpoint, place, in: &draft)
@@ -356,16 +359,6 @@ struct Refusals: Sendable {
     }
 
     var isEmpty: Bool { states.isEmpty }
-}
-
-extension EndpointKind {
-    /// Whether its messages go to landlords. Those of pages and Instagram accounts are kept raw for now.
-    fileprivate var isRouted: Bool {
-        switch self {
-        case .cloud, .vpsSession: true
-        case .messenger, .instagram: false
-        }
-    }
 }
 
 extension InboundMessage {

@@ -275,7 +275,8 @@ public actor Intake {
             switch result {
             case .recorded(let outcome):
                 if !draft.batch.isRehearsal {
-                    await finish(draft.batch, outcome, besides: draft.counts, receivedAt: receivedAt)
+                    await finish(
+                        draft.batch, outcome, besides: draft.counts, draft.ignored, receivedAt: receivedAt)
                 }
                 return
             case .fenced(let checkpoint): throw .fenced(isForeign: isForeign(checkpoint))
@@ -291,9 +292,12 @@ public actor Intake {
         }
     }
 
-    /// - Parameter decided: verdicts that needed no database.
+    /// - Parameters:
+    ///   - decided: verdicts that needed no database.
+    ///   - ignored: the ignored ones of them.
     func finish(
-        _ batch: RecordBatch, _ outcome: RecordOutcome, besides decided: VerdictCounts, receivedAt: Timestamp
+        _ batch: RecordBatch, _ outcome: RecordOutcome, besides decided: VerdictCounts, _ ignored: IgnoredUpdates,
+        receivedAt: Timestamp
     ) async {
         fence = batch.upTo
         if let replayed = outcome.replayed { return observer.observe(.replayed(replayed)) }
@@ -301,6 +305,7 @@ public actor Intake {
         if !outcome.wasCommittedBefore { counts += decided }
         observer.observe(
             .recorded(webhooks: batch.webhooks.count, counts: counts, receivedAt: receivedAt, outcome: outcome))
+        if !ignored.isEmpty { observer.observe(.ignored(ignored)) }
         if outcome.isIdentityNews { await refreshTable() }
     }
 

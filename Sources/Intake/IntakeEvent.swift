@@ -6,6 +6,8 @@ public enum IntakeEvent: Sendable {
     /// A batch is committed. `receivedAt` is that of its newest webhook. Without webhooks, a parked update was
     /// tried again.
     case recorded(webhooks: Int, counts: VerdictCounts, receivedAt: Timestamp, outcome: RecordOutcome)
+    /// Of a batch that is committed, what nothing acts on yet. These are among its counts.
+    case ignored(IgnoredUpdates)
     /// Stored webhooks were decoded again.
     case replayed(ReplayOutcome)
     /// The same batch will be tried again.

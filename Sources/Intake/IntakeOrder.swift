@@ -22,13 +22,15 @@ private struct OrderedRecording {
         var outcome = RecordOutcome(counts: VerdictCounts())
         /// Verdicts that needed no database.
         var decided = VerdictCounts()
+        var ignored = IgnoredUpdates()
 
-        mutating func add(_ next: RecordOutcome, _ counts: VerdictCounts) {
+        mutating func add(_ next: RecordOutcome, _ draft: BatchPlanner.Draft) {
             outcome.counts += next.counts
             outcome.peopleResolved += next.peopleResolved
             outcome.identityConflicts += next.identityConflicts
             outcome.isIdentityNews = outcome.isIdentityNews || next.isIdentityNews
-            decided += counts
+            decided += draft.counts
+            ignored += draft.ignored
         }
     }
 
@@ -110,7 +112,8 @@ extension Intake {
             case .success(.recorded(let progress)):
                 guard !recording.batch.isRehearsal else { return }
                 return await finish(
-                    recording.batch, progress.outcome, besides: progress.decided, receivedAt: recording.receivedAt)
+                    recording.batch, progress.outcome, besides: progress.decided, progress.ignored,
+                    receivedAt: recording.receivedAt)
             case .success(.fenced(let checkpoint)): throw .fenced(isForeign: isForeign(checkpoint))
             case .failure(let error):
                 await recorder.abandon()
@@ -138,7 +141,7 @@ extension Intake {
                 switch try await recorded(&draft, planner) {
                 case .recorded(let outcome) where outcome.wasCommittedBefore:
                     return .success(.recorded(.init(outcome: outcome)))
-                case .recorded(let outcome): progress.add(outcome, draft.counts)
+                case .recorded(let outcome): progress.add(outcome, draft)
                 case .fenced(let checkpoint): return .success(.fenced(checkpoint))
                 case .staleRoutes: throw .unavailable("routes change faster than a batch is recorded")
                 }

@@ -147,13 +147,16 @@ extension Stage {
     }
 
     /// `gateway_updates_total` by verdict; what never happened is left out.
-    func countedVerdicts() async throws -> [String: Int] {
+    func countedVerdicts() async throws -> [String: Int] { try await counted("gateway_updates_total") }
+
+    /// A counter by the value of its one label; what never happened is left out.
+    func counted(_ counter: String) async throws -> [String: Int] {
         var counts: [String: Int] = [:]
         for line in try await operations("/metrics").text.split(separator: "\n") {
-            guard let match = line.firstMatch(of: #/^gateway_updates_total\{verdict="([a-z]+)"\} ([0-9.]+)/#),
-                let value = Double(match.2), value > 0
+            guard let match = line.firstMatch(of: #/^([a-z_]+)\{[a-z]+="([^"]*)"\} ([0-9.]+)/#), match.1 == counter,
+                let value = Double(match.3), value > 0
             else { continue }
-            counts[String(match.1)] = Int(value)
+            counts[String(match.2)] = Int(value)
         }
         return counts
     }

@@ -44,19 +44,22 @@ extension EndToEndTests {
         func verdicts() async throws {
             try await Stage.run { stage in
                 try await RunningTwin.run(before: stage) { twin in
-                    _ = try await stage.start(twin.settings)
+                    let gateway = try await stage.start(twin.settings)
                     try await stage.untilReady()
                     let ids = try await postOneOfEach(twin)
                     try await Account.settle(stage)
 
                     let expected = [
                         "routed": 33, "withheld": 1, "held": 1, "unclaimed": 2, "status": 3, "duplicate": 1,
-                        "ignored": 1,
+                        "ignored": 2,
                         "parked": 1,
                     ]
                     let logged = try await stage.loggedVerdicts()
                     #expect(logged == expected)
                     try await eventually("the metrics to agree") { try await stage.countedVerdicts() == logged }
+                    #expect(
+                        try await stage.counted("gateway_updates_ignored_total") == ["account:flows": 1, "errors": 1])
+                    #expect(gateway.logged("Meta reports trouble").count == 1)
                     try await Account.checkVerdicts(stage)
                     try await Account.checkMessagesAgainstVerdicts(stage)
                     try await checkThreads(stage, ids)
@@ -90,6 +93,11 @@ extension EndToEndTests {
                 "raw",
                 #"{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"flows","value":{}}]}]}"#
             )
+            let errors = #"{"errors":[{"code":130429,"title":"Rate limit hit"}]}"#
+            try await twin.post(
+                "raw",
+                #"{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","#
+                    + #""value":\#(errors)}]}]}"#)
             return ids
         }
 

@@ -59,6 +59,25 @@ struct IntakeOrderTests {
         }
         #expect(told.map(\.0) == [1])
         #expect(told.map(\.1) == [expected])
+        #expect(ignored(world) == [["account:account_update": 1]])
+    }
+
+    private func ignored(_ world: World) -> [[String: Int]] {
+        world.events.all { if case .ignored(let updates) = $0 { updates.counts } else { nil } }
+    }
+
+    @Test("what nothing acts on is told once by what it is, also in steps, and where the answer to the commit is lost")
+    func ignoredIsTold() async {
+        let world = World()
+        world.append(.message("m1"), .ignored, .moved("m2", from: .tenant, to: .stranger), .ignored)
+        world.append(.message("m3"))
+        await world.runToEnd()
+        #expect(ignored(world) == [["account:account_update": 2]])
+        world.faults.change { $0[.record] = [.answerLost] }
+        world.append(.ignored)
+        await world.runToEnd()
+        #expect(world.counts(at: 3) == .only(.ignored))
+        #expect(ignored(world) == [["account:account_update": 2], ["account:account_update": 1]])
     }
 
     @Test("entries are confirmed after their commit, not before")

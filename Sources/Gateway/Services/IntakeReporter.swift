@@ -44,6 +44,7 @@ package struct IntakeReporter: IntakeObserver {
             conflicts.increment(by: outcome.identityConflicts)
             lag.record(Double(receivedAt.microseconds) / 1_000_000)
             health.report(.ok)
+        case .ignored(let updates): tell(updates)
         case .replayed(let outcome):
             replayed.increment(by: outcome.webhooks)
             if outcome.refused > 0 {
@@ -75,6 +76,18 @@ package struct IntakeReporter: IntakeObserver {
             health.report(.ok)
             log(reconciliation)
         }
+    }
+
+    private func tell(_ ignored: IgnoredUpdates) {
+        for (what, count) in ignored.counts {
+            Counter(label: "gateway_updates_ignored_total", dimensions: [("what", what)]).increment(by: count)
+        }
+        guard let errors = ignored.counts["errors"] else { return }
+        logger.warning(
+            "Meta reports trouble with the account or the app",
+            metadata: [
+                "webhooks": "\(errors)", "next": "look in gateway.webhook_log_text where event = 'errors'",
+            ])
     }
 
     private func log(_ reconciliation: JournalReconciliation) {

@@ -16,7 +16,7 @@ package final class RouteLoader: Service {
     package struct Pace: Sendable {
         /// How often changes are asked for without a hint.
         package var poll: Duration
-        /// From this age on the table is stale: who decides by it asks for a refresh first.
+        /// From this age on the table is stale: who decides asks the database instead.
         package var staleAfter: Duration
         /// Between the beginnings of two refreshes: a landlord application that writes all the time costs no more.
         package var spacing = Duration.milliseconds(20)
