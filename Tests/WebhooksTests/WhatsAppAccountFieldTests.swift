@@ -61,6 +61,11 @@ import Testing
                 "REJECTED", "7", "SCAM"
             ),
             (
+                "message_template_status_update",
+                #""event":"REJECTED","message_template_id":7,"reason":null,"rejection_info":{"reason":"R"}"#, "9",
+                "REJECTED", "7", "R"
+            ),
+            (
                 "message_template_quality_update",
                 #""message_template_id":7,"previous_quality_score":"GREEN","new_quality_score":"RED""#, "9", "RED", "7",
                 "GREEN"

@@ -70,7 +70,10 @@ private struct WhatsAppAccountField {
         WhatsAppAccountField(
             name: "message_template_status_update", event: ["event", "new_quality_score"],
             subject: ["message_template_id"],
-            detail: ["reason", Place("disable_info", "disable_date"), Place("other_info", "title")]),
+            detail: [
+                "reason", Place("rejection_info", "reason"), Place("disable_info", "disable_date"),
+                Place("other_info", "title"),
+            ]),
         WhatsAppAccountField(
             name: "message_template_quality_update", event: ["new_quality_score"], subject: ["message_template_id"],
             detail: ["previous_quality_score"]),
