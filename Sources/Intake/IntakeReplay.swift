@@ -202,10 +202,23 @@ extension Intake {
         }
     }
 
-    /// One attempt that ends: done (`nil`), or refused for its data (the SQLSTATE).
+    /// Attempts that end: done (`nil`), or refused (the SQLSTATE). What is decided for people whom another gateway
+    /// makes others just then is decided anew.
     /// - Parameter refused: the webhooks that are left out.
     private func attempt(
         _ slice: ReplaySlice, passing refused: ReplaySlice? = nil
+    ) async throws(Interruption) -> String? {
+        var decidedAnew = 0
+        while true {
+            let sqlState = try await attemptOnce(slice, passing: refused)
+            guard sqlState == RecorderError.outdatedState, decidedAnew < limits.decidedAnewMax else { return sqlState }
+            decidedAnew += 1
+            try await pause(reason: "people became others while a replay decided", attempt: decidedAnew)
+        }
+    }
+
+    private func attemptOnce(
+        _ slice: ReplaySlice, passing refused: ReplaySlice?
     ) async throws(Interruption) -> String? {
         try await refusal { () async throws(Interruption) in
             // Without rules: what they say, they said when it came in, and nobody is answered after days.

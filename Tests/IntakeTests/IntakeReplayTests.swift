@@ -87,6 +87,29 @@ struct IntakeReplayTests {
         #expect(world.parked.isEmpty)
     }
 
+    @Test("what another gateway makes out of date is decided anew, and passed only if that never holds")
+    func outdated() async {
+        let left = Watched(["m1": 2, "m3": 1000])
+        let world = World(refusal: { batch in
+            guard batch.replay != nil else { return nil }
+            return left.change { left in
+                guard let id = batch.messages.map(\.message.id).first(where: { left[$0, default: 0] > 0 }) else {
+                    return nil
+                }
+                left[id, default: 0] -= 1
+                return "40001"
+            }
+        })
+        await store([[.message("m1")]], in: world)
+        await replay(in: world)
+        #expect(world.recorded == ["m1"])
+        #expect(outcome(in: world)?.refused == 0)
+        await store([[.message("m2")], [.message("m3")], [.message("m4")]], in: world)
+        await replay(in: world, owner: 3)
+        #expect(world.recorded.sorted() == ["m1", "m2", "m4"])
+        #expect(outcome(in: world)?.refused == 1)
+    }
+
     @Test(
         "an outage is waited out, and a lost answer changes nothing",
         arguments: [IntakeDatabase.Fault.unavailable, .answerLost])
