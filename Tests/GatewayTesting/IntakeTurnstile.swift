@@ -47,6 +47,9 @@ package final class IntakeTurnstile: Sendable {
         await state.until { $0.counts[call, default: 0] >= times }
     }
 
+    /// Returns once so much of `history` happened: a call counts before it is done.
+    package func untilDone(_ count: Int) async { await state.until { $0.history.count >= count } }
+
     /// Waits while such calls are held, and no longer than the task lives.
     func pass(_ call: Call) async {
         state.change { state in

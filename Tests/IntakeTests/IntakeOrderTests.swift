@@ -107,7 +107,7 @@ struct IntakeOrderTests {
         world.turnstile.hold(.record)
         await world.run { _ in
             await world.turnstile.untilHeld(.record)
-            await world.turnstile.untilCalled(.read, times: 2)
+            await world.turnstile.untilDone(2)
             #expect(world.turnstile.history == [.init(.read, 0), .init(.read, 10)])
             world.turnstile.release(.record)
             await world.journal.untilConfirmed(30)
