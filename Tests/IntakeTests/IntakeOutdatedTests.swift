@@ -135,6 +135,18 @@ struct IntakeOutdatedTests {
         #expect(world.toldParked.map(\.position.value) == [4])
     }
 
+    @Test("nor does a message hold it up of whose sender nothing can be found out")
+    func question() async {
+        let world = World()
+        world.poison.change { $0["q"] = "40001" }
+        world.append(.message("m1"))
+        world.append(.message("m2", quoting: "q"))
+        world.append(.message("m3"))
+        await world.runToEnd()
+        #expect(world.recorded == ["m1", "m3"])
+        #expect(world.parked.map(\.detail) == ["SQLSTATE 40001"])
+    }
+
     @Test(
         "a parked message whose decision does not hold stays asked for, holds up nothing, and is recorded once it does")
     func redrive() async {

@@ -59,6 +59,7 @@ struct World: Sendable {
                     return question.phone == Person.formerTenant.key ? [thread(landlord: 1)] : []
                 }
                 if let state = poison.value[quoted] {
+                    if state == "40001" { throw .outdated("refused by the test") }
                     throw .dataRejected(sqlState: state, detail: "refused by the test")
                 }
                 return [thread(landlord: 1, isQuoted: true)]
