@@ -100,6 +100,26 @@ import Testing
         for id in ["w4", "w5"] { #expect(try await world.person(of: id) == world.person(of: "w1")) }
     }
 
+    /// Somebody who took another account id turns out to be Tess, while the other gateway files a late message under the
+    /// id they gave up, with a number that they had then.
+    @Test func aPastNumberIsNotedForWhoeverAbsorbed() async throws {
+        let world = try await RecorderWorld()
+        try await world.record([world.message("w1", from: Self.tess, RecorderWorld.toTess)])
+        try await world.record([world.message("w2", from: Self.nobody, account: "GB.1", .unclaimed)])
+        try await world.makeGateway(3).record(
+            [world.message("n1", from: nil, account: "GB.2", .unclaimed)],
+            [world.change("n1", .account(from: "GB.1", to: "GB.2"))])
+        let late = world.message(
+            "w4", from: Self.moved, account: "GB.1", .unclaimed, at: RecorderWorld.clock.advanced(bySeconds: -3600))
+        try await race(
+            world, ([world.message("w3", from: Self.tess, account: "GB.2", RecorderWorld.toTess)], []), ([late], []))
+        #expect(try await world.person(of: "w4") == world.person(of: "w1"))
+        #expect(
+            try await world.value(
+                "SELECT count(*) FROM gateway.identities WHERE value = '\(Self.moved)' AND retired_at IS NOT NULL")
+                == "1")
+    }
+
     @Test func aRecycledNumberLeavesItsPersonOnce() async throws {
         let world = try await RecorderWorld()
         try await world.record([world.message("w1", from: Self.tess, account: "GB.1", RecorderWorld.toTess)])
