@@ -265,4 +265,31 @@ import Testing
         #expect(try await world.holder(of: Self.first) == world.person(of: "next"))
         #expect(try await world.value("SELECT count(*) FROM gateway.people WHERE merged_into IS NULL") == "2")
     }
+
+    /// Tess hid her number for a while, and wrote from a new one without her account id; now she shows both. What was filed
+    /// under the old number since the new one was seen is about somebody else.
+    @Test(arguments: [(Int64(600), false), (1000, true)])
+    func aMessageThatMakesOneOfTwoGoesByTheNumberSeenLater(learntBefore: Int64, isTheirs: Bool) async throws {
+        let world = try await RecorderWorld()
+        try await world.record([
+            world.message("w1", from: Self.first, account: "GB.1", RecorderWorld.toTess, at: ago(3600))
+        ])
+        try await world.record([world.message("w2", from: Self.second, .unclaimed, at: ago(900))])
+        try await learn(world, at: ago(learntBefore))
+        let question = ThreadQuestion(
+            endpoint: world.endpoint, phone: PhoneKey(folding: Self.second), accountID: "GB.1", quotedMessageID: nil,
+            sentAt: ago(60))
+        #expect(try await world.lookup.routes(for: [question])[0].count == (isTheirs ? 1 : 0))
+        let both = world.message("w3", from: Self.second, account: "GB.1", RecorderWorld.toTess, at: ago(60))
+        switch try await world.recorder.record(world.batch([both], after: world.claim())) {
+        case .recorded: #expect(isTheirs)
+        case .staleRoutes: #expect(!isTheirs)
+        case .fenced: Issue.record("fenced")
+        }
+        if !isTheirs {
+            try await world.record([world.message("w3", from: Self.second, account: "GB.1", .unclaimed, at: ago(60))])
+        }
+        #expect(try await world.leases(of: Self.second, account: "GB.1") == (isTheirs ? [RecorderWorld.tessLease] : []))
+        #expect(try await world.holder(of: Self.first) == nil)
+    }
 }

@@ -35,6 +35,7 @@ package struct Migration: Sendable, Hashable {
         Migration(19, "departures", PackageResources._019_departures_sql),
         Migration(21, "rules", PackageResources._021_rules_sql),
         Migration(22, "rule-deliveries", PackageResources._022_rule_deliveries_sql),
+        Migration(23, "next-holders", PackageResources._023_next_holders_sql),
         Migration(24, "past-numbers", PackageResources._024_past_numbers_sql),
     ]
 
