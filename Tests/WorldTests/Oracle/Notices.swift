@@ -25,6 +25,7 @@ extension PeopleHistory {
         let mover = holding.map { root(holdings[$0].person) } ?? further ?? found ?? makePerson()
         if holding != nil {
             part(old, .changed, tick: tick, between: at...at, isTold: true)
+            if old.value.isNumber { partNextHolder(of: old, from: mover, leftAt: at, tick: tick) }
         } else {
             hold(old, mover, tick: tick, at: at, leftAt: at)
         }
@@ -69,6 +70,28 @@ extension PeopleHistory {
         // One that a notice told of, and nobody showed, was theirs from then on.
         let had = max(lastSeen(identity), holdings[index].firstSeen)
         part(identity, .changed, tick: tick, between: min(had, left)...left)
+    }
+
+    /// Ids of somebody who had none when they left a number were shown with it since, and are its next holder's; and so
+    /// are the threads in which nobody wrote before.
+    private mutating func partNextHolder(of number: Identity, from mover: Person, leftAt: Moment, tick: Int) {
+        let ids = holdings.indices.filter {
+            root(holdings[$0].person) == mover && !holdings[$0].identity.value.isNumber
+                && holdings[$0].identity.realm == number.realm && !holdings[$0].isHanded
+        }
+        guard ids.contains(where: { holdings[$0].until == nil }), ids.allSatisfy({ holdings[$0].firstSeen > leftAt })
+        else { return }
+        let next = makePerson()
+        for index in ids { hand(index, to: next, tick: tick) }
+        hold(number, next, tick: tick, at: ids.map { holdings[$0].firstSeen }.min() ?? leftAt)
+        handThreads(of: mover, since: leftAt, to: next)
+        handedOver.append((mover, next, leftAt, tick))
+    }
+
+    /// Who wrote what was thought to be a person's, by what a notice told at a tick.
+    func author(_ person: Person, sentAt: Moment, toldAt tick: Int) -> Person {
+        let before = root(person, asOf: tick - 1)
+        return handedOver.first { $0.tick == tick && $0.from == before && $0.since < sentAt }?.to ?? person
     }
 
     /// Whether a holding began as its person left another identity, as a notice told.

@@ -153,6 +153,9 @@ struct Oracle {
         case .number(let old, let new):
             people.change(.number(old), .number(new), realm: place.realm, at: notice.at, tick: tick)
             question.number = new
+            for (name, stray) in strays {
+                strays[name]?.person = people.author(stray.person, sentAt: stray.sent.at, toldAt: tick)
+            }
         case .account(let old, let new):
             people.change(.account(old), .account(new), realm: place.realm, at: notice.at, tick: tick)
             question.account = new
@@ -171,13 +174,13 @@ struct Oracle {
             return
         }
         tally.count(outcome)
-        guard let landlord = outcome.landlord, let conversation = outcome.conversation else { return }
+        guard let landlord = outcome.landlord else { return }
         let after = ladder.claims(question, knowing: .init(at: tick))
         if !before.contains(landlord), !after.contains(landlord) {
             tally.wrong(notice.name, "a notice went to \(landlord), who has no claim on its sender")
         }
         if let person = ladder.sender(question, asOf: tick) {
-            people.wrote(in: conversation, .init(landlord: landlord, tenant: outcome.tenant), of: person, tick: tick)
+            people.wrote(outcome, sentAt: notice.at, of: person, tick: tick)
         }
     }
 
@@ -201,7 +204,7 @@ struct Oracle {
             tally.healed += 1
             outcomes[name] = outcome
             let question = question(of: waiting, at: at)
-            guard let landlord = outcome.landlord, let conversation = outcome.conversation else {
+            guard let landlord = outcome.landlord else {
                 if ladder.answer(question, knowing: .init(at: tick)) != .held {
                     tally.violations.append(
                         .init(
@@ -211,9 +214,7 @@ struct Oracle {
                 continue
             }
             check(waiting.sent, question, outcome, landlord)
-            people.wrote(
-                in: conversation, .init(landlord: landlord, tenant: outcome.tenant), of: people.root(waiting.person),
-                tick: tick)
+            people.wrote(outcome, sentAt: waiting.sent.at, of: people.root(waiting.person), tick: tick)
         }
     }
 
@@ -277,10 +278,9 @@ struct Oracle {
         if outcome.status == "unknown_sender", let person = ladder.sender(question, asOf: tick) {
             strays[sent.name] = Unclaimed(sent: sent, place: place, person: person)
         }
-        guard let landlord = outcome.landlord, let conversation = outcome.conversation,
-            let person = ladder.sender(question, asOf: tick)
-        else { return }
-        people.wrote(in: conversation, .init(landlord: landlord, tenant: outcome.tenant), of: person, tick: tick)
+        if let person = ladder.sender(question, asOf: tick) {
+            people.wrote(outcome, sentAt: sent.at, of: person, tick: tick)
+        }
     }
 
     /// The thread of what a message quotes. The provider's ids belong to the number they were seen on.

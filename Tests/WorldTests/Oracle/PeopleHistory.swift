@@ -44,6 +44,8 @@ struct PeopleHistory {
         var leftBetween: ClosedRange<Moment>?
         /// The provider said so.
         var isTold = false
+        /// It was another person's, as turned out.
+        var isHanded = false
         /// The provider's word on it came later.
         var correction: (tick: Int, leftAt: Moment)?
     }
@@ -55,6 +57,8 @@ struct PeopleHistory {
     private var absorbed: [Person: [Person]] = [:]
     /// Two people who may be one: nobody is merged.
     var conflicts: Set<[Person]> = []
+    /// What somebody was thought to have written since a moment was another's.
+    var handedOver: [(from: Person, to: Person, since: Moment, tick: Int)] = []
     private var nextPerson = 0
 
     /// A conversation that was opened, and for whom.
@@ -63,6 +67,8 @@ struct PeopleHistory {
         var person: Person
         var since: Int
         var conversation: UniqueID
+        /// When the first message in it was sent.
+        var firstSent: Moment
 
         struct Key: Hashable {
             var landlord: RowID
@@ -296,11 +302,39 @@ struct PeopleHistory {
     // MARK: Writing down
 
     /// A message of a person was put into a conversation.
-    mutating func wrote(in conversation: UniqueID, _ key: Thread.Key, of person: Person, tick: Int) {
-        guard threadAt[conversation] == nil else { return }
+    mutating func wrote(_ outcome: Outcome, sentAt: Moment, of person: Person, tick: Int) {
+        guard let landlord = outcome.landlord, let conversation = outcome.conversation else { return }
+        if let index = threadAt[conversation] {
+            threads[index].firstSent = min(threads[index].firstSent, sentAt)
+            return
+        }
         threadAt[conversation] = threads.count
         threadsOf[person, default: []].append(threads.count)
-        threads.append(Thread(key: key, person: person, since: tick, conversation: conversation))
+        let key = Thread.Key(landlord: landlord, tenant: outcome.tenant)
+        threads.append(
+            Thread(key: key, person: person, since: tick, conversation: conversation, firstSent: sentAt))
+    }
+
+    /// A holding turns out to be another person's.
+    mutating func hand(_ index: Int, to person: Person, tick: Int) {
+        var handed = holdings[index]
+        (handed.person, handed.since) = (person, tick)
+        (holdings[index].until, holdings[index].parting) = (holdings[index].until ?? tick, .repointed)
+        holdings[index].isHanded = true
+        byIdentity[handed.identity, default: []].append(holdings.count)
+        byPerson[person, default: []].append(holdings.count)
+        holdings.append(handed)
+    }
+
+    /// Threads turn out to be another person's: those in which nothing was sent before.
+    mutating func handThreads(of person: Person, since moment: Moment, to other: Person) {
+        let theirs = threads.indices.filter { root(threads[$0].person) == person }
+        let old = Set(theirs.filter { threads[$0].firstSent <= moment }.map { threads[$0].key })
+        for index in theirs where !old.contains(threads[index].key) {
+            threadsOf[threads[index].person]?.removeAll { $0 == index }
+            threads[index].person = other
+            threadsOf[other, default: []].append(index)
+        }
     }
 
     mutating func makePerson() -> Person {
