@@ -55,4 +55,13 @@ import Testing
         reporter.observe(Self.recorded(1))
         #expect(board.report().components[0].state == .ok)
     }
+
+    @Test("keeps what was counted first under its own name, and what is new after the limit under one")
+    func labels() {
+        let limit = LabelLimit(countMax: 2)
+        #expect(
+            ["errors", "group", "vps:a", "errors", "vps:b"].map(limit.bounded) == [
+                "errors", "group", "other", "errors", "other",
+            ])
+    }
 }

@@ -18,6 +18,7 @@ package struct IntakeReporter: IntakeObserver {
     private let stale = Counter(label: "gateway_stale_routes_total")
     private let conflicts = Counter(label: "gateway_identity_conflicts_total")
     private let fences = Counter(label: "gateway_fences_total")
+    private let ignoredLabels = LabelLimit(countMax: 200)
     private let lag = Gauge(label: "gateway_recorded_received_seconds")
 
     package init(logger: Logger, health: HealthReporter) {
@@ -80,7 +81,8 @@ package struct IntakeReporter: IntakeObserver {
 
     private func tell(_ ignored: IgnoredUpdates) {
         for (what, count) in ignored.counts {
-            Counter(label: "gateway_updates_ignored_total", dimensions: [("what", what)]).increment(by: count)
+            let dimensions = [("what", ignoredLabels.bounded(what))]
+            Counter(label: "gateway_updates_ignored_total", dimensions: dimensions).increment(by: count)
         }
         guard let errors = ignored.counts["errors"] else { return }
         logger.warning(
