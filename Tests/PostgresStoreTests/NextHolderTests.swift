@@ -72,6 +72,25 @@ import Testing
         #expect(try await world.person(of: "w3") != world.holder(of: Self.second))
     }
 
+    /// A notice gave the id that Tess was known by to somebody else, who has a thread of their own.
+    @Test func anIdThatWasGivenToAnotherCountsForNothing() async throws {
+        let world = try await makeWorld()
+        try await world.record([
+            world.message("w0", from: 447_911_333_333, account: "GB.0", .unclaimed, at: ago(5400))
+        ])
+        try await world.record([
+            world.message("w1", from: Self.first, account: "GB.1", RecorderWorld.toTess, at: ago(3600))
+        ])
+        try await tell(world, "bsuid", "GB.0", "GB.1", at: ago(3700))
+        #expect(try await holder(world, of: "GB.1") == world.person(of: "w0"))
+        try await world.record([world.message("w2", from: Self.first, account: "GB.2", .unclaimed, at: ago(600))])
+        #expect(try await holder(world, of: "GB.2") == world.person(of: "w1"))
+        try await tellThatSheMoved(world)
+        #expect(try await world.holder(of: Self.second) == world.person(of: "w1"))
+        #expect(try await holder(world, of: "GB.2") == world.holder(of: Self.first))
+        #expect(try await world.holder(of: Self.first) != world.person(of: "w1"))
+    }
+
     enum Known: CaseIterable { case before, byAnother, underTheNewNumber, byAStatus }
 
     /// An account id that may well be hers stays hers.

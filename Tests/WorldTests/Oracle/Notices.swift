@@ -77,7 +77,7 @@ extension PeopleHistory {
     private mutating func partNextHolder(of number: Identity, from mover: Person, leftAt: Moment, tick: Int) {
         let ids = holdings.indices.filter {
             root(holdings[$0].person) == mover && !holdings[$0].identity.value.isNumber
-                && holdings[$0].identity.realm == number.realm && !holdings[$0].isHanded
+                && holdings[$0].identity.realm == number.realm && holdings[$0].parting != .repointed
         }
         guard ids.contains(where: { holdings[$0].until == nil }), ids.allSatisfy({ holdings[$0].firstSeen > leftAt })
         else { return }

@@ -44,8 +44,6 @@ struct PeopleHistory {
         var leftBetween: ClosedRange<Moment>?
         /// The provider said so.
         var isTold = false
-        /// It was another person's, as turned out.
-        var isHanded = false
         /// The provider's word on it came later.
         var correction: (tick: Int, leftAt: Moment)?
     }
@@ -320,7 +318,6 @@ struct PeopleHistory {
         var handed = holdings[index]
         (handed.person, handed.since) = (person, tick)
         (holdings[index].until, holdings[index].parting) = (holdings[index].until ?? tick, .repointed)
-        holdings[index].isHanded = true
         byIdentity[handed.identity, default: []].append(holdings.count)
         byPerson[person, default: []].append(holdings.count)
         holdings.append(handed)

@@ -59,7 +59,8 @@ $$;
 -- Somebody left a number at p_at, and account ids that they are known by were first shown after that: with the number,
 -- or they would not be theirs. So these are its next holder's, and the number; and so is what came from them since then:
 -- what is nobody's or held, and threads in which nobody wrote before. Ids of somebody who had one by then may have changed
--- into each other, and what a status tells may be about a message from before: these stay. Who the next holder is.
+-- into each other, and what a status tells may be about a message from before: these stay. One that a notice gave to somebody
+-- else counts for nothing. Who the next holder is.
 CREATE OR REPLACE FUNCTION gateway.part_next_holder(p_person uuid, p_scope text, p_value text, p_at timestamptz)
 RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
@@ -69,7 +70,8 @@ DECLARE
 BEGIN
   SELECT array_agg(g.scope), min(g.since) INTO scopes, since FROM (
     SELECT x.scope, min(x.first_seen) AS since FROM gateway.identities x
-     WHERE x.person_id = p_person AND x.kind IN ('bsuid', 'lid', 'igsid', 'psid') GROUP BY x.scope
+     WHERE x.person_id = p_person AND x.kind IN ('bsuid', 'lid', 'igsid', 'psid')
+       AND x.retired_reason IS DISTINCT FROM 'repointed' GROUP BY x.scope
     HAVING min(x.first_seen) >= p_at + interval '1 second' AND bool_or(x.retired_at IS NULL)
        AND bool_and(x.source <> 'status')) g;
   IF scopes IS NULL THEN RETURN NULL; END IF;
@@ -77,7 +79,7 @@ BEGIN
   INSERT INTO gateway.people (id, realm) SELECT next_holder, x.realm FROM gateway.people x WHERE x.id = p_person;
   UPDATE gateway.identities x SET person_id = next_holder
    WHERE x.person_id = p_person AND x.kind <> 'phone' AND x.scope = ANY (scopes)
-     AND x.first_seen >= p_at + interval '1 second';
+     AND x.first_seen >= p_at + interval '1 second' AND x.retired_reason IS DISTINCT FROM 'repointed';
   INSERT INTO gateway.identities (kind, scope, value, person_id, dial, first_seen, last_seen, source)
     SELECT x.kind, x.scope, x.value, next_holder, x.dial, since, greatest(x.last_seen, since), x.source
       FROM gateway.identities x
