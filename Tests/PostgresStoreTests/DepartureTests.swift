@@ -246,10 +246,10 @@ import Testing
             #expect(try await world.lookup.routes(for: [question])[0].isEmpty == !isTheirs)
         }
         #expect(try await world.lookup.facts(for: [question])[0].threads.count == 1)
-        // By then she may have left it already: another number showed her departure, or will.
-        for seconds in [Int64(1000), 700] {
+        // The provider told when she left it.
+        for (seconds, threads) in [(Int64(1000), 1), (700, 0)] {
             question.sentAt = ago(seconds)
-            #expect(try await world.lookup.facts(for: [question])[0].threads == [])
+            #expect(try await world.lookup.facts(for: [question])[0].threads.count == threads)
         }
         let late = world.message("late", from: Self.first, .unclaimed, at: ago(secondsBefore))
         let next = world.message("next", from: Self.first, account: "GB.3", .unclaimed, at: ago(700))
@@ -264,6 +264,29 @@ import Testing
         #expect(try await world.person(of: "next") != world.person(of: "w1"))
         #expect(try await world.holder(of: Self.first) == world.person(of: "next"))
         #expect(try await world.value("SELECT count(*) FROM gateway.people WHERE merged_into IS NULL") == "2")
+    }
+
+    /// Tess left her number; then a message of hers comes late that shows it alone, from before. Where the provider told when
+    /// she left, it is hers, and leaves nothing to the number's next holder, who takes it to another number. Where her new
+    /// number only showed, she may have left the old one before that, and it may be theirs.
+    @Test(arguments: [true, false])
+    func aNumberAloneIsWhoseItWasUntilTheProviderSaysThatTheyLeftIt(isTold: Bool) async throws {
+        let world = try await RecorderWorld()
+        try await world.record([
+            world.message("w1", from: Self.first, account: "GB.1", RecorderWorld.toTess, at: ago(3600))
+        ])
+        if isTold {
+            try await tell(world, "phone", "\(Self.first)", "\(Self.second)", at: ago(900))
+        } else {
+            try await world.record([
+                world.message("w2", from: Self.second, account: "GB.1", .unclaimed, at: ago(900))
+            ])
+        }
+        try await world.record([world.message("late", from: Self.first, .unclaimed, at: ago(1000))])
+        try await tell(world, "phone", "\(Self.first)", "447911444444", at: ago(300))
+        let next = try await world.holder(of: 447_911_444_444)
+        #expect(try await world.person(of: "late") == (isTold ? world.person(of: "w1") : next))
+        #expect(try await world.person(of: "w1") != next)
     }
 
     /// Tess hid her number for a while, and wrote from a new one without her account id; now she shows both. What was filed

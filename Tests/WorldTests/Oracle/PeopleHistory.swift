@@ -101,18 +101,21 @@ struct PeopleHistory {
     }
 
     /// Whose a number was at a moment that nobody has any more: the first to leave it since, if they were first seen
-    /// with it since, too. Else it may have been left already.
+    /// with it since, too, or left it when the provider said. Else it may have been left already.
     func holder(_ phone: Identity, at moment: Moment, asOf tick: Int = .max) -> Person? {
-        let left = (byIdentity[phone] ?? []).compactMap { index -> (holding: Holding, at: Moment)? in
+        let left = (byIdentity[phone] ?? []).compactMap { index -> (holding: Holding, at: Moment, isTold: Bool)? in
             let holding = holdings[index]
             guard let until = holding.until, until <= tick, holding.parting != .repointed,
-                let told = holding.leftBetween?.upperBound
+                let shown = holding.leftBetween?.upperBound
             else { return nil }
-            let at = holding.correction.flatMap { $0.tick <= tick ? $0.leftAt : nil } ?? told
-            return at >= moment ? (holding, at) : nil
+            let told = holding.correction.flatMap { $0.tick <= tick ? $0.leftAt : nil }
+            let at = told ?? shown
+            return at >= moment ? (holding, at, told != nil || holding.isTold) : nil
         }
-        guard let first = left.min(by: { $0.at < $1.at })?.holding, first.firstSeen >= moment else { return nil }
-        return root(first.person, asOf: tick)
+        guard let first = left.min(by: { $0.at < $1.at }), first.holding.firstSeen >= moment || first.isTold else {
+            return nil
+        }
+        return root(first.holding.person, asOf: tick)
     }
 
     func live(_ identity: Identity, asOf tick: Int = .max) -> Int? {

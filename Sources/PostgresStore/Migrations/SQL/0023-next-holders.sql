@@ -1,5 +1,31 @@
 -- 0023 next holders: what becomes known only when two are one, or when a notice comes late, of a number's next holder.
 
+-- Whether the provider told when a number was left; else it is known only by when another one showed.
+ALTER TABLE gateway.identities ADD COLUMN IF NOT EXISTS is_told boolean NOT NULL DEFAULT false;
+
+-- As before (0016), and of somebody who left it as the provider told it is theirs until then: a message that comes late is
+-- not their next holder's.
+CREATE OR REPLACE FUNCTION gateway.number_holder_at(p_scope text, p_value text, p_at timestamptz) RETURNS uuid
+LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN x.first_seen >= p_at OR x.is_told AND x.retired_at > p_at THEN x.person_id END
+    FROM gateway.identities x
+   WHERE x.value = p_value AND x.kind = 'phone' AND x.scope = p_scope AND x.retired_at IS NOT NULL
+     AND x.retired_reason IN ('number_change', 'recycled') AND (x.retired_at > p_at OR x.first_seen >= p_at)
+   ORDER BY x.retired_at, x.id LIMIT 1
+$$;
+
+-- As before (0019), and what the provider told is known as such.
+CREATE OR REPLACE FUNCTION gateway.correct_departure(
+  p_person uuid, p_kind text, p_scope text, p_value text, p_at timestamptz)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE gateway.identities x SET retired_at = gateway.left_at(x.first_seen, p_at), is_told = true
+   WHERE x.person_id = p_person AND x.kind = p_kind AND x.scope = p_scope AND x.value = p_value
+     AND x.retired_reason IN ('number_change', 'rotated') AND x.first_seen < p_at + interval '1 second'
+     AND x.retired_at > gateway.left_at(x.first_seen, p_at);
+  IF FOUND THEN PERFORM gateway.log_identities(p_person); END IF;
+END $$;
+
 -- As before (0018), and of a number that two had who are one by what is shown now, the one seen later stands: the other
 -- was left by then, as absorb_person() writes it down.
 CREATE OR REPLACE FUNCTION gateway.sender_reach(
@@ -159,7 +185,8 @@ BEGIN
     INSERT INTO gateway.people (id, realm) VALUES (p, gateway.realm_of(p_kind, p_scope));
   END IF;
   IF p IS NOT NULL THEN
-    UPDATE gateway.identities x SET retired_at = gateway.left_at(x.first_seen, p_at), retired_reason = why
+    UPDATE gateway.identities x
+       SET retired_at = gateway.left_at(x.first_seen, p_at), retired_reason = why, is_told = true
      WHERE kind = p_kind AND scope = p_scope AND value = p_old AND retired_at IS NULL AND person_id = p;
     has_left := FOUND;
   END IF;
@@ -168,8 +195,8 @@ BEGIN
   ELSIF NOT has_left THEN                            -- never seen: noted, so that routes under the old value follow
     p := coalesce(p, q);
     INSERT INTO gateway.identities
-        (kind, scope, value, person_id, first_seen, last_seen, source, retired_at, retired_reason)
-      VALUES (p_kind, p_scope, p_old, p, p_at, p_at, p_source, gateway.left_at(p_at, p_at), why);
+        (kind, scope, value, person_id, first_seen, last_seen, source, retired_at, retired_reason, is_told)
+      VALUES (p_kind, p_scope, p_old, p, p_at, p_at, p_source, gateway.left_at(p_at, p_at), why, true);
   END IF;
   IF further <> p THEN
     IF gateway.may_absorb(further, p) THEN
