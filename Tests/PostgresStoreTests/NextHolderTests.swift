@@ -120,6 +120,24 @@ import Testing
         #expect(try await world.value("SELECT count(*) FROM gateway.people WHERE merged_into IS NULL") == "1")
     }
 
+    /// The notice is recorded before it is followed, by the lease that is the next holder's.
+    @Test func theRowOfTheNoticeItselfIsNoSignOfThem() async throws {
+        let world = try await makeWorld()
+        try await world.record([world.message("w1", from: Self.first, .unclaimed, at: ago(3600))])
+        try await world.record([
+            world.message("w2", from: Self.first, account: "GB.2", RecorderWorld.toTess, at: ago(600))
+        ])
+        var notice = world.message("w3", from: Self.first, RecorderWorld.toTess, at: ago(900))
+        notice.message.type = "system"
+        try await world.record([notice])
+        let thread = try await world.thread(of: "w2")
+        #expect(try await world.thread(of: "w3") == thread)
+        try await tellThatSheMoved(world)
+        #expect(try await world.person(of: "w2") == world.holder(of: Self.first))
+        #expect(try await world.person(of: "w2") != world.holder(of: Self.second))
+        #expect(try await world.thread(of: "w2") == thread)
+    }
+
     /// What waits, and the threads in which Tess wrote nothing, are of whoever wrote after she had left; nothing changes
     /// its landlord.
     @Test func whatWasSentSinceIsTheNextHolders() async throws {

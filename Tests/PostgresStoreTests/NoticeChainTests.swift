@@ -82,6 +82,30 @@ import Testing
         #expect(try await world.confusion() == nil)
     }
 
+    /// Somebody else is known to have had the number in the middle, and is taken for the one who left it.
+    @Test(arguments: [false, true])
+    func aNumberThatWasLeftIsNobodysByAnOlderNotice(showsBefore: Bool) async throws {
+        let world = try await makeWorld()
+        let middle = Self.numbers[1]
+        try await world.record([
+            world.message("w2", from: middle, .unclaimed, at: RecorderWorld.clock.advanced(bySeconds: -3600))
+        ])
+        func next(_ id: String) async throws {
+            let at = RecorderWorld.present.advanced(bySeconds: -5)
+            try await world.record([world.message(id, from: middle, account: "GB.9", .unclaimed, at: at)])
+        }
+        try await tell(world, 1)
+        if showsBefore { try await next("early") }
+        for _ in 1...2 { try await tell(world, 0) }
+        #expect(try await world.holder(of: RecorderWorld.tess) == nil)
+        #expect(try await world.holder(of: middle) == (showsBefore ? world.person(of: "early") : nil))
+        try await next("late")
+        #expect(try await world.person(of: "late") == world.holder(of: middle))
+        #expect(try await world.person(of: "late") != world.person(of: "w1"))
+        #expect(try await world.leases(of: middle, account: "GB.9") == [])
+        #expect(try await world.confusion() == nil)
+    }
+
     /// Who moved on has a thread with another landlord: a human decides, and meanwhile nobody has the number between.
     @Test func twoWithThreadsOfTheirOwnAreListed() async throws {
         let world = try await makeWorld()

@@ -7,7 +7,7 @@ extension PeopleHistory {
     ) {
         let old = Identity(realm: realm, value: old)
         let new = Identity(realm: realm, value: new)
-        let found = holder(new)
+        var found = holder(new)
         if let found, hasLeft(old, found) { return correct(old, of: found, leftAt: at, tick: tick) }
         // Somebody first seen under the old value after the event is its next holder.
         let holding = live(old).flatMap { holdings[$0].firstSeen <= at ? $0 : nil }
@@ -22,6 +22,9 @@ extension PeopleHistory {
             .min { ($0.leftBetween?.upperBound ?? .max) < ($1.leftBetween?.upperBound ?? .max) }
             .map { root($0.person) }
         if let further, let holding, root(holdings[holding].person) == further { return }
+        // Whoever had it has left it since, whoever that was taken for; who has it now is its next holder.
+        let gone = further == nil ? toldDepartures(from: new, after: at).min() : nil
+        if let gone, firstSeen(new, asOf: .max).map({ $0 >= gone }) ?? false { found = nil }
         let mover = holding.map { root(holdings[$0].person) } ?? further ?? found ?? makePerson()
         if holding != nil {
             part(old, .changed, tick: tick, between: at...at, isTold: true)
@@ -34,13 +37,17 @@ extension PeopleHistory {
             return
         }
         guard let found, found != mover else {
-            if found == nil { hold(new, mover, tick: tick, at: at) }
+            if found == nil { hold(new, mover, tick: tick, at: at, leftAt: gone) }
             return
         }
         if !join(found, mover, tick: tick) {
             part(new, .repointed, tick: tick, between: nil)
             hold(new, mover, tick: tick, at: at)
         }
+    }
+
+    private func toldDepartures(from identity: Identity, after moment: Moment) -> [Moment] {
+        departures(from: identity, asOf: .max).filter(\.isTold).map(\.between.upperBound).filter { $0 > moment }
     }
 
     func hasLeft(_ identity: Identity, _ person: Person) -> Bool {

@@ -36,18 +36,14 @@ struct Oracle {
     private var waiting: [MessageName: (sent: Sent, place: Place)] = [:]
     /// Messages nobody had.
     private var strays: [MessageName: Unclaimed] = [:]
-    private struct Unclaimed {
-        var sent: Sent
-        var place: Place
-        var person: PeopleHistory.Person
-    }
+    private typealias Unclaimed = (sent: Sent, place: Place, person: PeopleHistory.Person)
     private var places: [MessageName: Place] = [:]
     private var replies: [RowID: (conversation: UniqueID, place: Place, isKnown: Bool)] = [:]
     private var blocked: Set<UniqueID> = []
     /// Threads that a message of somebody went to for a reason that excuses it.
     private var excused: [Int: Set<UniqueID>] = [:]
     private var voices = Voices()
-    private var known: Set<Place> = [.main, .second, .owned]
+    private var endpoints: Set<Place> = [.main, .second, .owned]
     private var parkedStatuses: Set<String> = []
     private(set) var statuses = StatusHistory()
     /// What each webhook holds, in the order of the journal.
@@ -67,7 +63,7 @@ struct Oracle {
     /// Since the last batches began, intake may have had the table refreshed.
     mutating func mayHaveRefreshed() { refreshed = Array(Set(refreshed + batches + [tick])) }
 
-    mutating func endpointKnown(_ place: Place) { known.insert(place) }
+    mutating func endpointKnown(_ place: Place) { endpoints.insert(place) }
 
     /// Messages that waited for their endpoint to be known.
     var waitingNames: [MessageName] { waiting.keys.sorted() }
@@ -118,7 +114,7 @@ struct Oracle {
         case .other: tally.ignored += 1
         case .status(let reply, let word, let moment):
             // Of what waits for its endpoint one is kept, of statuses too.
-            let isKept = known.contains(post.place) || parkedStatuses.insert("\(update)").inserted
+            let isKept = endpoints.contains(post.place) || parkedStatuses.insert("\(update)").inserted
             guard isKept else { return tally.parkedAgain += 1 }
             tally.statuses += 1
             statuses.told(reply, word, at: moment)
@@ -179,6 +175,9 @@ struct Oracle {
         if !before.contains(landlord), !after.contains(landlord) {
             tally.wrong(notice.name, "a notice went to \(landlord), who has no claim on its sender")
         }
+        let sent = Sent(
+            name: notice.name, human: notice.human, number: question.number, account: question.account, at: notice.at)
+        checkTruth(sent, question, outcome, landlord)
         if let person = ladder.sender(question, asOf: tick) {
             people.wrote(outcome, sentAt: notice.at, of: person, tick: tick)
         }
@@ -206,10 +205,8 @@ struct Oracle {
             let question = question(of: waiting, at: at)
             guard let landlord = outcome.landlord else {
                 if ladder.answer(question, knowing: .init(at: tick)) != .held {
-                    tally.violations.append(
-                        .init(
-                            message: name, what: "is held, and was nobody's, without a reason",
-                            known: ladder.explanation(question, knowing: .init(at: tick))))
+                    let what = "is held, and was nobody's, without a reason"
+                    tally.violations.append(.init(message: name, what: what, known: known(question)))
                 }
                 continue
             }
@@ -259,6 +256,7 @@ struct Oracle {
     }
 
     private var ladder: Ladder { Ladder(leases: leases, people: people) }
+    private func known(_ asked: Ladder.Question) -> [String] { ladder.explanation(asked, knowing: .init(at: tick)) }
 
     private mutating func judge(_ sent: Sent, in place: Place, at: Moment, _ outcome: Outcome) {
         tick += 1
@@ -275,12 +273,11 @@ struct Oracle {
         voices.heard(sent.human, as: ladder.sender(question, asOf: tick), tick: tick)
         compare(sent, question, outcome)
         if let landlord = outcome.landlord { check(sent, question, outcome, landlord) }
-        if outcome.status == "unknown_sender", let person = ladder.sender(question, asOf: tick) {
-            strays[sent.name] = Unclaimed(sent: sent, place: place, person: person)
+        guard let person = ladder.sender(question, asOf: tick) else { return }
+        if outcome.status == "unknown_sender" {
+            strays[sent.name] = (sent, place, person)
         }
-        if let person = ladder.sender(question, asOf: tick) {
-            people.wrote(outcome, sentAt: sent.at, of: person, tick: tick)
-        }
+        people.wrote(outcome, sentAt: sent.at, of: person, tick: tick)
     }
 
     /// The thread of what a message quotes. The provider's ids belong to the number they were seen on.
@@ -311,10 +308,8 @@ struct Oracle {
         if outcome.landlord == nil, ladder.isInConflict(question, asOf: tick) {
             return tally.diverged(.peopleInConflict)
         }
-        tally.violations.append(
-            .init(
-                message: sent.name, what: "went \(outcome), where \(ideal) was due, and nothing explains it",
-                known: ladder.explanation(question, knowing: .init(at: tick))))
+        let what = "went \(outcome), where \(ideal) was due, and nothing explains it"
+        tally.violations.append(.init(message: sent.name, what: what, known: known(question)))
     }
 
     /// What was known a moment ago, the least first: a message is decided by the table in memory, and by threads and
@@ -365,29 +360,33 @@ struct Oracle {
         return isExcused ? .inTheThreadOfSuch : nil
     }
 
+    /// Whether the human rents from the landlord, or what excuses it.
+    private mutating func checkTruth(
+        _ sent: Sent, _ question: Ladder.Question, _ outcome: Outcome, _ landlord: RowID
+    ) {
+        guard !truth.rents(sent.human, from: landlord) else { return }
+        let what = "went \(outcome), from whom human \(sent.human) never rented"
+        guard let reason = excuse(sent, question, outcome, landlord) else {
+            return tally.wrong(sent.name, what, known: known(question))
+        }
+        tally.diverged(reason)
+        if let conversation = outcome.conversation { excused[sent.human, default: []].insert(conversation) }
+    }
+
     /// What no lag excuses.
     private mutating func check(
         _ sent: Sent, _ question: Ladder.Question, _ outcome: Outcome, _ landlord: RowID
     ) {
         if !ladder.claims(question, knowing: .init(at: tick)).contains(landlord) {
-            let known = ladder.explanation(question, knowing: .init(at: tick))
-            tally.wrong(sent.name, "went \(outcome), who has no claim on its sender by what was known", known: known)
+            let what = "went \(outcome), who has no claim on its sender by what was known"
+            tally.wrong(sent.name, what, known: known(question))
         }
-        if !truth.rents(sent.human, from: landlord) {
-            if let reason = excuse(sent, question, outcome, landlord) {
-                tally.diverged(reason)
-                if let conversation = outcome.conversation { excused[sent.human, default: []].insert(conversation) }
-            } else {
-                tally.wrong(
-                    sent.name, "went \(outcome), from whom human \(sent.human) never rented",
-                    known: ladder.explanation(question, knowing: .init(at: tick)))
-            }
-        }
+        checkTruth(sent, question, outcome, landlord)
         let sender = ladder.sender(question, asOf: tick).map { people.root($0) }
         let owner = outcome.conversation.flatMap { people.thread($0) }.map { people.root($0.person) }
         let isAnothers = sender != nil && owner != nil && owner != sender
         if isAnothers { tally.diverged(.threadOfAnotherPerson) }
-        let isBlocked = outcome.conversation.map { self.isBlocked($0) } ?? false
+        let isBlocked = outcome.conversation.map(isBlocked) ?? false
         let open = leases.enabled[landlord] ?? false ? "delivered" : "opted_out"
         // A thread of its own may have flowed into a blocked one since, as the two became one.
         let due = isBlocked ? isAnothers ? ["blocked", open] : ["blocked"] : [open]
