@@ -169,6 +169,18 @@ import Testing
         #expect(try await world.count("webhook_log_default") == 0)
     }
 
+    @Test(arguments: ["whatsapp_messages", "webhook_log"])
+    func aNewPartitionIsSampledAsItsTable(table: String) async throws {
+        let world = try await RecorderWorld()
+        let month = "'2020-01-01Z', '2020-02-01Z'"
+        try await world.owner.execute("SELECT gateway.make_partition('\(table)', \(month), '202001')")
+        let targets = "string_agg(attname || attstattarget, ',' ORDER BY attnum) FROM pg_attribute WHERE attnum > 0"
+        let ofTable = try await world.value("SELECT \(targets) AND attrelid = 'gateway.\(table)'::regclass")
+        let ofPartition = try await world.value("SELECT \(targets) AND attrelid = 'gateway.\(table)_202001'::regclass")
+        #expect(ofPartition == ofTable)
+        #expect(ofTable?.contains("-1") == false)
+    }
+
     @Test func theGatewaysLoginKeepsTheDatabaseUp() async throws {
         let world = try await RecorderWorld()
         try await world.owner.execute(

@@ -38,6 +38,7 @@ package struct Migration: Sendable, Hashable {
         Migration(23, "next-holders", PackageResources._023_next_holders_sql),
         Migration(24, "past-numbers", PackageResources._024_past_numbers_sql),
         Migration(25, "late-notices", PackageResources._025_late_notices_sql),
+        Migration(26, "samples", PackageResources._026_samples_sql),
     ]
 
     private init(_ number: Int32, _ name: String, _ bytes: [UInt8]) {
