@@ -130,7 +130,7 @@ struct Oracle {
             } else if post.place == .late {
                 waiting[sent.name] = (sent, post.place)
             } else {
-                tally.violations.append(.init(message: sent.name, what: "is not recorded"))
+                tally.violated(sent.name, "is not recorded")
             }
         }
     }
@@ -166,21 +166,26 @@ struct Oracle {
         voices.heard(notice.human, as: ladder.sender(question, asOf: tick), tick: tick)
         tally.notices += 1
         guard let outcome else {
-            tally.violations.append(.init(message: notice.name, what: "is not recorded"))
+            tally.violated(notice.name, "is not recorded")
             return
         }
         tally.count(outcome)
-        guard let landlord = outcome.landlord else { return }
+        let sent = Sent(
+            name: notice.name, human: notice.human, number: question.number, account: question.account, at: notice.at)
+        guard let person = ladder.sender(question, asOf: tick) else { return }
+        guard let landlord = outcome.landlord else {
+            if outcome.status == "unknown_sender" {
+                strays[notice.name] = (sent, place, person)
+                places[notice.name] = place
+            }
+            return
+        }
         let after = ladder.claims(question, knowing: .init(at: tick))
         if !before.contains(landlord), !after.contains(landlord) {
             tally.wrong(notice.name, "a notice went to \(landlord), who has no claim on its sender")
         }
-        let sent = Sent(
-            name: notice.name, human: notice.human, number: question.number, account: question.account, at: notice.at)
         checkTruth(sent, question, outcome, landlord)
-        if let person = ladder.sender(question, asOf: tick) {
-            people.wrote(outcome, sentAt: notice.at, of: person, tick: tick)
-        }
+        people.wrote(outcome, sentAt: notice.at, of: person, tick: tick)
     }
 
     // MARK: Waiting
@@ -205,8 +210,7 @@ struct Oracle {
             let question = question(of: waiting, at: at)
             guard let landlord = outcome.landlord else {
                 if ladder.answer(question, knowing: .init(at: tick)) != .held {
-                    let what = "is held, and was nobody's, without a reason"
-                    tally.violations.append(.init(message: name, what: what, known: known(question)))
+                    tally.violated(name, "is held, and was nobody's, without a reason", known: known(question))
                 }
                 continue
             }
@@ -220,7 +224,7 @@ struct Oracle {
         for (name, waiting) in strays.sorted(by: { $0.key < $1.key }) {
             let due = ladder.answer(question(of: waiting, at: at), knowing: .init(at: tick))
             if due != .unclaimed, waiting.sent.at > at - Self.claimSeconds {
-                tally.violations.append(.init(message: name, what: "is still nobody's, where \(due) is due"))
+                tally.violated(name, "is still nobody's, where \(due) is due")
             }
         }
     }
@@ -236,7 +240,7 @@ struct Oracle {
     mutating func closed(found: [MessageName: Outcome]) {
         for (name, judged) in outcomes.sorted(by: { $0.key < $1.key }) {
             guard let outcome = found[name] else {
-                tally.violations.append(.init(message: name, what: "was \(judged), and is gone"))
+                tally.violated(name, "was \(judged), and is gone")
                 continue
             }
             let isOn = judged.landlord.map { leases.enabled[$0] ?? false } ?? false
@@ -298,7 +302,6 @@ struct Oracle {
 
     /// The ideal, or what the ideal would have been a moment ago.
     private mutating func compare(_ sent: Sent, _ question: Ladder.Question, _ outcome: Outcome) {
-        let ladder = ladder
         let ideal = ladder.answer(question, knowing: .init(at: tick))
         if outcome.agrees(withOneOf: ladder.answers(question, knowing: .init(at: tick))) { return tally.ideal += 1 }
         for (reason, knowledge) in knowledges
@@ -309,7 +312,7 @@ struct Oracle {
             return tally.diverged(.peopleInConflict)
         }
         let what = "went \(outcome), where \(ideal) was due, and nothing explains it"
-        tally.violations.append(.init(message: sent.name, what: what, known: known(question)))
+        tally.violated(sent.name, what, known: known(question))
     }
 
     /// What was known a moment ago, the least first: a message is decided by the table in memory, and by threads and
@@ -391,7 +394,7 @@ struct Oracle {
         // A thread of its own may have flowed into a blocked one since, as the two became one.
         let due = isBlocked ? isAnothers ? ["blocked", open] : ["blocked"] : [open]
         if !due.contains(outcome.status) {
-            tally.violations.append(.init(message: sent.name, what: "is \(outcome.status), not \(due[0])"))
+            tally.violated(sent.name, "is \(outcome.status), not \(due[0])")
         }
     }
 }

@@ -80,6 +80,9 @@ struct Tally {
 
     mutating func count(_ outcome: Outcome) { verdicts[outcome.status, default: 0] += 1 }
     mutating func diverged(_ reason: Divergence) { divergences[reason, default: 0] += 1 }
+    mutating func violated(_ message: MessageName, _ what: String, known: [String] = []) {
+        violations.append(Violation(message: message, what: what, known: known))
+    }
     mutating func wrong(_ message: MessageName, _ what: String, known: [String] = []) {
         violations.append(Violation(message: message, isWrongLandlord: true, what: what, known: known))
     }
