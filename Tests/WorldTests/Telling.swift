@@ -16,7 +16,7 @@ struct Telling {
     /// Tells a story from beginning to end.
     /// - Parameter replays: whether everything is recorded once more at the end.
     static func tell(_ story: Generator.Story, replays: Bool = true, stopsEarly: Bool = false) async throws -> Tally {
-        let stage = try await Stage(answersIntake: story.answersIntake)
+        let stage = try await Stage(answersIntake: story.answersIntake, staleSeconds: story.staleSeconds)
         var telling = Telling(story, stage)
         telling.stopsEarly = stopsEarly
         do {

@@ -20,9 +20,9 @@ struct Oracle {
     let truth: Truth
     private(set) var leases = LeaseHistory()
     private(set) var people = PeopleHistory()
-    private(set) var tally = Tally()
+    var tally = Tally()
     /// Grows with every fact.
-    private(set) var tick = 0
+    var tick = 0
     /// When the table in memory was last made equal to the database: one moment, or one of several while intake itself
     /// had it refreshed.
     private var refreshed = [0]
@@ -30,16 +30,16 @@ struct Oracle {
     private var batchBegan = 0
     /// When the batches since the last delivery began, and each of their webhooks.
     private var batches: [Int] = []
-    private var outcomes: [MessageName: Outcome] = [:]
+    var outcomes: [MessageName: Outcome] = [:]
     private var recordedAt: [MessageName: Int] = [:]
     private var notices: Set<MessageName> = []
     private var waiting: [MessageName: (sent: Sent, place: Place)] = [:]
     /// Messages nobody had.
-    private var strays: [MessageName: Unclaimed] = [:]
-    private typealias Unclaimed = (sent: Sent, place: Place, person: PeopleHistory.Person)
+    var strays: [MessageName: Unclaimed] = [:]
+    typealias Unclaimed = (sent: Sent, place: Place, person: PeopleHistory.Person)
     private var places: [MessageName: Place] = [:]
     private var replies: [RowID: (conversation: UniqueID, place: Place, isKnown: Bool)] = [:]
-    private var blocked: Set<UniqueID> = []
+    var blocked: Set<UniqueID> = []
     /// Threads that a message of somebody went to for a reason that excuses it.
     private var excused: [Int: Set<UniqueID>] = [:]
     private var voices = Voices()
@@ -185,56 +185,10 @@ struct Oracle {
             tally.wrong(notice.name, "a notice went to \(landlord), who has no claim on its sender")
         }
         checkTruth(sent, question, outcome, landlord)
-        people.wrote(outcome, sentAt: notice.at, of: person, tick: tick)
+        write(sent, outcome, of: person)
     }
 
-    // MARK: Waiting
-
-    /// For how long an unclaimed message may still find its landlord.
-    private static let claimSeconds: Moment = 30 * 86_400
-
-    /// Messages nobody had that may find their landlord by now.
-    func unclaimed(at: Moment) -> [(name: MessageName, place: Place)] {
-        strays.sorted { $0.key < $1.key }.map { ($0.key, $0.value.place) }
-    }
-
-    /// Messages nobody had may have gone on, as if they came in now from whoever their sender is.
-    mutating func healed(at: Moment, found: [MessageName: Outcome]) {
-        for (name, waiting) in strays.sorted(by: { $0.key < $1.key }) {
-            if waiting.sent.at < at - Self.claimSeconds { strays[name] = nil }
-            guard let outcome = found[name], outcome.status != "unknown_sender" else { continue }
-            strays[name] = nil
-            tick += 1
-            tally.healed += 1
-            outcomes[name] = outcome
-            let question = question(of: waiting, at: at)
-            guard let landlord = outcome.landlord else {
-                if ladder.answer(question, knowing: .init(at: tick)) != .held {
-                    tally.violated(name, "is held, and was nobody's, without a reason", known: known(question))
-                }
-                continue
-            }
-            check(waiting.sent, question, outcome, landlord)
-            people.wrote(outcome, sentAt: waiting.sent.at, of: people.root(waiting.person), tick: tick)
-        }
-    }
-
-    /// After all that waits was looked at: whoever has a landlord by now must not wait any more.
-    mutating func healedAll(at: Moment) {
-        for (name, waiting) in strays.sorted(by: { $0.key < $1.key }) {
-            let due = ladder.answer(question(of: waiting, at: at), knowing: .init(at: tick))
-            if due != .unclaimed, waiting.sent.at > at - Self.claimSeconds {
-                tally.violated(name, "is still nobody's, where \(due) is due")
-            }
-        }
-    }
-
-    private func question(of waiting: Unclaimed, at: Moment) -> Ladder.Question {
-        let live = people.live(people.root(waiting.person), realm: waiting.place.realm)
-        return Ladder.Question(
-            number: live.number, account: live.account, place: waiting.place, quoted: nil, today: at.day,
-            blocked: blocked)
-    }
+    // MARK: The end
 
     /// At the end: no message changes its landlord, and what was withheld from a landlord who is on now went on.
     mutating func closed(found: [MessageName: Outcome]) {
@@ -259,8 +213,8 @@ struct Oracle {
         outcomes.keys.sorted().compactMap { name in places[name].map { (name, $0) } }
     }
 
-    private var ladder: Ladder { Ladder(leases: leases, people: people) }
-    private func known(_ asked: Ladder.Question) -> [String] { ladder.explanation(asked, knowing: .init(at: tick)) }
+    var ladder: Ladder { Ladder(leases: leases, people: people) }
+    func known(_ asked: Ladder.Question) -> [String] { ladder.explanation(asked, knowing: .init(at: tick)) }
 
     private mutating func judge(_ sent: Sent, in place: Place, at: Moment, _ outcome: Outcome) {
         tick += 1
@@ -281,7 +235,12 @@ struct Oracle {
         if outcome.status == "unknown_sender" {
             strays[sent.name] = (sent, place, person)
         }
-        people.wrote(outcome, sentAt: sent.at, of: person, tick: tick)
+        write(sent, outcome, of: person)
+    }
+
+    /// The row of a notice is no sign that somebody wrote before.
+    mutating func write(_ sent: Sent, _ outcome: Outcome, of person: PeopleHistory.Person) {
+        people.wrote(outcome, sentAt: notices.contains(sent.name) ? .max : sent.at, of: person, tick: tick)
     }
 
     /// The thread of what a message quotes. The provider's ids belong to the number they were seen on.
@@ -377,7 +336,7 @@ struct Oracle {
     }
 
     /// What no lag excuses.
-    private mutating func check(
+    mutating func check(
         _ sent: Sent, _ question: Ladder.Question, _ outcome: Outcome, _ landlord: RowID
     ) {
         if !ladder.claims(question, knowing: .init(at: tick)).contains(landlord) {

@@ -26,6 +26,8 @@ struct Generator {
         var batchSize: Int
         /// Whether the table is refreshed when intake asks for it.
         var answersIntake: Bool
+        /// How old the table may be before intake asks the database about every sender; `nil`: it never does.
+        var staleSeconds: Moment?
     }
 
     /// 2026-01-05, eight in the morning.
@@ -91,7 +93,7 @@ struct Generator {
         let batchSize = [3, 10, 40, 1000][Int(seed % 4)]
         return Story(
             seed: seed, start: start, steps: generator.steps, truth: generator.truth, messages: generator.messages,
-            batchSize: batchSize, answersIntake: seed % 3 != 0)
+            batchSize: batchSize, answersIntake: seed % 3 != 0, staleSeconds: seed % 4 == 1 ? 6 * 3600 : nil)
     }
 
     private init(random: SeededGenerator, shape: Shape) {

@@ -18,22 +18,28 @@ final class Stage {
     private var intake: Task<Void, Never>?
     private var nextOwner: UInt64 = 1
 
-    /// - Parameter answersIntake: whether the table is refreshed when intake asks for it; else it fails, in silence.
-    init(answersIntake: Bool) async throws {
+    private let staleSeconds: Moment?
+
+    /// - Parameters:
+    ///   - answersIntake: whether the table is refreshed when intake asks for it; else it fails, in silence.
+    ///   - staleSeconds: how old the table may be before intake asks the database about every sender.
+    init(answersIntake: Bool, staleSeconds: Moment?) async throws {
+        self.staleSeconds = staleSeconds
+        clock = StoryClock(Generator.start)
         database = try await WorldDatabase()
-        feed = Feed(PostgresRouteSource(database.configuration), answersIntake: answersIntake)
+        feed = Feed(PostgresRouteSource(database.configuration), clock, answersIntake: answersIntake)
         session = RecorderSession(database.configuration)
         healingSession = RecorderSession(database.configuration)
-        clock = StoryClock(Generator.start)
     }
 
     func startIntake(batchSize: Int) {
         var limits = IntakeLimits()
         limits.batchEntriesMax = batchSize
-        let (table, clock) = (feed.table, clock)
+        let (table, clock, staleSeconds) = (feed.table, clock, staleSeconds)
         let intake = Intake(
             journal: journal, recorder: PostgresRecorder(session), lookup: PostgresConversationLookup(session),
-            table: { table.snapshot }, refreshTable: { [feed] in await feed.refreshWhenAsked() },
+            table: { table.snapshot }, isStale: { [feed] in staleSeconds.map { feed.ageSeconds > $0 } ?? false },
+            refreshTable: { [feed] in await feed.refreshWhenAsked() },
             owner: UniqueID(high: 0x4001, low: nextOwner), limits: limits, clock: ManualClock(), now: { clock.now },
             observer: journal)
         nextOwner += 1
@@ -137,14 +143,22 @@ private final class Feed: Sendable {
     let asked = Mutex(0)
     private let hints = Mutex(HealingHints())
     private let source: PostgresRouteSource
+    private let clock: StoryClock
     private let answersIntake: Bool
+    private let refreshedAt = Mutex(Generator.start)
 
-    init(_ source: PostgresRouteSource, answersIntake: Bool) {
+    /// Story seconds since the table was last brought up to date.
+    var ageSeconds: Moment { clock.seconds - refreshedAt.withLock { $0 } }
+
+    init(_ source: PostgresRouteSource, _ clock: StoryClock, answersIntake: Bool) {
         self.source = source
+        self.clock = clock
         self.answersIntake = answersIntake
     }
 
     func refresh(full: Bool) async throws {
+        let began = clock.seconds
+        defer { refreshedAt.withLock { $0 = began } }
         if !full, let current = table.snapshot, let delta = try await source.changes(since: current.cursor) {
             let next = current.applying(delta)
             hints.withLock { $0.formUnion(HealingHints(delta)) }
