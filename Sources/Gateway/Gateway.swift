@@ -152,9 +152,8 @@ package struct Gateway: Sendable {
     ) -> (journal: any Journal & WebhookAppender, services: [any Service]) {
         guard case .postgres(let limits) = configuration.acknowledgement else { return (journal, []) }
         let recorded = RecordedJournal(journal, limits: limits, clock: ContinuousClock())
-        board.register("acknowledging", blocksAcknowledging: true) {
-            recorded.refusal.map { .failed(reason: $0.message) } ?? .ok
-        }
+        let health = AcknowledgementHealth(board) { recorded.refusal?.message }
+        board.register("acknowledging", blocksAcknowledging: true) { health.state }
         registry.collect {
             [MetricSample("gateway_acknowledgements_waiting", .gauge, value: Double(recorded.waiting))]
         }

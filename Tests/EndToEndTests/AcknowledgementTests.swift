@@ -74,6 +74,46 @@ extension EndToEndTests {
             }
         }
 
+        @Test("Started without PostgreSQL nothing is acknowledged, which /readyz says at once; with it everything is")
+        func startedWithout() async throws {
+            let cluster = try await TemporaryCluster()
+            try await Stage.run(cluster: cluster) { stage in
+                try await cluster.stop()
+                _ = try await stage.start(Self.policy)
+                let first = try await eventual("an answer of /readyz") { try? await stage.operations("/readyz") }
+                #expect(first.status == 503 && first.text.contains("waits for database: "))
+                let connection = try await WebhookConnection.open(port: stage.ingressPort)
+                let refused = try await connection.post(Script.text("wamid.early", from: Crowd.phone(1)))
+                #expect(refused.status == 503 && refused.retryAfter == "5" && !refused.isLast)
+                try await cluster.start()
+                try await stage.untilReady()
+                // What cannot be processed is recorded as well: raw, and parked.
+                for body in [Script.text("wamid.late", from: Crowd.phone(1)), Array("{\"object\":".utf8)] {
+                    #expect(try await connection.post(body).status == 200)
+                }
+                #expect(try await stage.number("SELECT count(*) FROM gateway.parked_updates") == 1)
+                #expect(try await stage.number("SELECT count(*) FROM gateway.webhook_log") == 3)
+                #expect(try await stage.loggedVerdicts() == ["routed": 2, "parked": 1])
+                await connection.close()
+            }
+        }
+
+        @Test("PostgreSQL that goes away while nobody writes shows in /readyz before anybody waits in vain")
+        func idleOutage() async throws {
+            let cluster = try await TemporaryCluster()
+            try await Stage.run(cluster: cluster) { stage in
+                _ = try await stage.start(Self.policy)
+                try await stage.untilReady()
+                try await cluster.stop()
+                try await eventually("the outage to show") {
+                    let answer = try await stage.operations("/readyz")
+                    return answer.status == 503 && answer.text.contains("waits for database")
+                }
+                try await cluster.start()
+                try await stage.untilReady()
+            }
+        }
+
         @Test(
             "A 200 outlives a database that is killed right after it, also one that is set to commit without its disk")
         func databaseKilled() async throws {

@@ -42,6 +42,14 @@ import Testing
         #expect(board.report().components[0].state == .ok)
     }
 
+    @Test("is well after a replay that had to wait went on, also when nothing else comes")
+    func replayed() {
+        let (reporter, board) = Self.scene()
+        reporter.observe(.retrying(reason: "the database went away", delay: .seconds(1)))
+        reporter.observe(.replayed(ReplayOutcome()))
+        #expect(board.report().components[0].state == .ok)
+    }
+
     @Test("has failed while recording is stopped, says what to do, and does not stop webhooks from being taken")
     func stopped() {
         let (reporter, board) = Self.scene()

@@ -47,6 +47,15 @@ import Testing
         #expect(!board.report().canAcknowledge)
     }
 
+    @Test func tellsHowOnePartIs() {
+        let board = HealthBoard()
+        board.register("journal", blocksAcknowledging: true).report(.degraded(reason: "slow"))
+        board.register("routes", blocksAcknowledging: false) { .ok }
+        #expect(board.state(of: "journal") == .degraded(reason: "slow"))
+        #expect(board.state(of: "routes") == .ok)
+        #expect(board.state(of: "nothing") == nil)
+    }
+
     @Test func namesWhatIsDegradedInItsBody() {
         let board = HealthBoard()
         board.register("journal", blocksAcknowledging: true).report(.ok)

@@ -48,6 +48,7 @@ package struct IntakeReporter: IntakeObserver {
         case .ignored(let updates): tell(updates)
         case .replayed(let outcome):
             replayed.increment(by: outcome.webhooks)
+            health.report(.ok)
             if outcome.refused > 0 {
                 logger.warning("replay left webhooks as they were", metadata: ["refused": "\(outcome.refused)"])
             }

@@ -47,6 +47,16 @@ package final class HealthBoard: Sendable {
         add(Entry(name: name, blocksAcknowledging: blocksAcknowledging, source: .asked(read)))
     }
 
+    /// How one part is; `nil` where none of this name is registered.
+    package func state(of name: String) -> HealthState? {
+        let source = entries.withLock { entries in entries.first { $0.name == name }?.source }
+        return switch source {
+        case .reported(let state): state
+        case .asked(let read): read()
+        case nil: nil
+        }
+    }
+
     package func report() -> HealthReport {
         let entries = entries.withLock { $0 }
         return HealthReport(
