@@ -18,17 +18,12 @@ package struct DownstreamForwarder: Forwarder {
     package func forward(_ webhook: ForwardedWebhook) async -> ForwardOutcome {
         var headers: [(name: String, value: String)] = []
         if !webhook.signature.isEmpty {
-            let signature = String(decoding: webhook.signature, as: UTF8.self)
-            headers.append((Self.signatureHeader(of: signature), signature))
+            let signature = WebhookSignature(stored: webhook.signature)
+            headers.append((signature.header.name, String(decoding: signature.value, as: UTF8.self)))
         }
         headers += (configuration.companionHeaders[webhook.source] ?? [:]).map { ($0.key, $0.value) }
         headers.append(("X-Zenrent-Webhook-Id", webhook.id))
         headers.append(("X-Zenrent-Webhook-Source", webhook.source.name))
         return await client.post(webhook.body, to: configuration.url, headers: headers)
-    }
-
-    /// Only the value is kept. Whoever writes `sha256=` before the digits, Meta first, writes it in this header.
-    private static func signatureHeader(of signature: String) -> String {
-        signature.hasPrefix("sha256=") ? "X-Hub-Signature-256" : "X-Webhook-Hmac"
     }
 }

@@ -8,6 +8,8 @@ struct WebhookRequest {
     let keepsAlive: Bool
     private let authenticator: WebhookAuthenticator
     private let signature: SignatureHeader
+    /// Where the first signature stood.
+    private let signatureHeader: WebhookSignature.Header
 
     /// - Parameter bytes: the head; only the signature is copied out of it.
     init(
@@ -18,15 +20,17 @@ struct WebhookRequest {
         self.authenticator = authenticator
         keepsAlive = head.keepsAlive
         var signature = SignatureHeader()
-        func take(_ field: HTTPRequestHead.HeaderValue) {
+        var name = WebhookSignature.Header.webhookHMAC
+        func take(_ field: HTTPRequestHead.HeaderValue, _ header: WebhookSignature.Header) {
             guard field.count > 0 else { return }
-            if signature.occurrences == 0 { signature.value = Array(bytes[field.first]) }
+            if signature.occurrences == 0 { (signature.value, name) = (Array(bytes[field.first]), header) }
             signature.occurrences += field.count
         }
-        if authenticator.scheme != .meta { take(head.webhookHMAC) }
-        if authenticator.scheme != .waha { take(head.hubSignature256) }
+        if authenticator.scheme != .meta { take(head.webhookHMAC, .webhookHMAC) }
+        if authenticator.scheme != .waha { take(head.hubSignature256, .hubSignature256) }
         signature.hasLegacy = authenticator.scheme.legacyHeaderName != nil && head.hubSignature.count > 0
         self.signature = signature
+        signatureHeader = name
     }
 
     enum Outcome {
@@ -41,7 +45,8 @@ struct WebhookRequest {
         } catch {
             return .rejected(error)
         }
-        return .authentic(Envelope(source: source, receivedAt: now(), signature: signature.value, body: Array(body)))
+        let stored = WebhookSignature(header: signatureHeader, value: signature.value).stored
+        return .authentic(Envelope(source: source, receivedAt: now(), signature: stored, body: Array(body)))
     }
 
     /// `application/json`, with or without parameters. An absent type is taken for it.

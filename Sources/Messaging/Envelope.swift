@@ -16,7 +16,8 @@ public enum WebhookSource: UInt8, Sendable, CaseIterable {
 public struct Envelope: Hashable, Sendable {
     public let source: WebhookSource
     public let receivedAt: Timestamp
-    /// The signature header as received, so that the webhook can be passed on as it came.
+    /// The signature header as received, so that the webhook can be passed on as it came; see `WebhookSignature.stored`.
+    /// Empty where it is not known.
     public let signature: [UInt8]
     /// The request body, byte for byte.
     public let body: [UInt8]

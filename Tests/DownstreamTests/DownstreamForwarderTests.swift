@@ -49,6 +49,24 @@ import Testing
     }
 
     @Test(
+        "a signature leaves in the header it came in; of one kept without a name, in that of who writes it so",
+        arguments: [
+            ("sha256=abcd", "x-hub-signature-256", "sha256=abcd"), ("abcd", "x-webhook-hmac", "abcd"),
+            ("X-Webhook-Hmac: sha256=abcd", "x-webhook-hmac", "sha256=abcd"),
+            ("X-Hub-Signature-256: abcd", "x-hub-signature-256", "abcd"), ("", nil, nil),
+        ])
+    func signatureHeaders(kept: String, header: String?, value: String?) async throws {
+        try await HandlerServer.run { server in
+            let webhook = ForwardedWebhook(id: "0198/7", source: .vps, signature: Array(kept.utf8), body: [1])
+            _ = try await Self.forwarder(server.url).forward(webhook)
+            let received = try #require(server.received.value.first)
+            let names = ["x-hub-signature-256", "x-webhook-hmac"]
+            #expect(received.headers.keys.filter(names.contains) == [header].compactMap { $0 })
+            #expect(header.flatMap { received.headers[$0] } == value)
+        }
+    }
+
+    @Test(
         "the status is the answer, with what it says about coming again",
         arguments: [(200, nil), (204, nil), (404, nil), (422, nil), (500, nil), (503, "7"), (429, "soon")])
     func statuses(status: Int, retryAfter: String?) async throws {

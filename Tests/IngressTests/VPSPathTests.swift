@@ -54,6 +54,10 @@ struct VPSPathTests {
         #expect(answer.statuses == [200])
         #expect(envelopes.map(\.source) == [.vps])
         #expect(envelopes.map(\.body) == [Array(Self.body.utf8)])
+        let line = try #require(headers.split(separator: "\r\n").first).split(separator: ":", maxSplits: 1)
+        let kept = WebhookSignature(stored: try #require(envelopes.first).signature)
+        #expect(kept.header.name.lowercased() == line[0].lowercased())
+        #expect(String(decoding: kept.value, as: UTF8.self) == line[1].trimmingPrefix(" "))
     }
 
     @Test(

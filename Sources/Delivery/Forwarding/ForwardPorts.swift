@@ -45,7 +45,7 @@ package struct ForwardedWebhook: Hashable, Sendable {
     /// The journal's id and the position in it. The same at every attempt: a receiver knows a repetition by it.
     package let id: String
     package let source: WebhookSource
-    /// The signature header's value.
+    /// See `WebhookSignature.stored`; empty where it is not known.
     package let signature: [UInt8]
     /// The body, byte for byte.
     package let body: [UInt8]
