@@ -57,16 +57,7 @@ package struct Gateway: Sendable {
         registry.collect { board.samples() }
         let database = Database(databaseURL, configuration: configuration, board: board, logger: logger)
         try await database.gate.check()
-        for name in configuration.unused {
-            logger.warning("a setting is set that this version does not use", metadata: ["setting": "\(name.rawValue)"])
-        }
-
-        if !configuration.vps.isServed {
-            logger.notice(
-                "VPS_WEBHOOK_SECRET is not set: the VPS source is off and /api/webhooks/vps answers 404; to switch it on, set the key the session server signs with"
-            )
-        }
-
+        announce(configuration, logger)
         let front = front(journal, configuration, registry: registry, board: board)
         let intake = Intake(
             journal: front.journal, recorder: database.recorder, lookup: database.lookup,
@@ -125,6 +116,23 @@ package struct Gateway: Sendable {
         configuration.maximumCancellationDuration = .seconds(10)
         try await ServiceGroup(configuration: configuration).run()
         logger.notice("stopped")
+    }
+
+    /// What somebody may not have meant as it stands.
+    private static func announce(_ configuration: GatewayConfiguration, _ logger: Logger) {
+        for name in configuration.unused {
+            logger.warning("a setting is set that this version does not use", metadata: ["setting": "\(name.rawValue)"])
+        }
+        if !configuration.vps.isServed {
+            logger.notice(
+                "VPS_WEBHOOK_SECRET is not set: the VPS source is off and /api/webhooks/vps answers 404; to switch it on, set the key the session server signs with"
+            )
+        }
+        if configuration.vps.isOneKeyWithCommas {
+            logger.notice(
+                "VPS_WEBHOOK_SECRET has a comma and a part of fewer than 16 bytes: the whole is taken for one key; if it was meant as a ring, choose longer keys"
+            )
+        }
     }
 
     private static func newID() -> UniqueID {

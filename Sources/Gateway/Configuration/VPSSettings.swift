@@ -5,10 +5,12 @@ import Webhooks
 extension GatewayConfiguration.VPSSettings {
     /// The decoder takes no longer ones, and no server has them.
     private static let sessionLengthMax = 128
+    /// A shorter part of a key could be guessed.
+    private static let ringPartBytesMin = 16
 
     init(_ settings: SettingsReader) throws(SettingError) {
         dialect = try Self.dialect(settings)
-        webhookSecrets = try settings.ring(.vpsWebhookSecret)
+        webhookSecrets = Self.secrets(try settings.text(.vpsWebhookSecret) ?? "")
         guard !webhookSecrets.isEmpty else {
             guard try settings.find(.vpsWebhookSecret) == nil else {
                 throw SettingError(
@@ -20,6 +22,22 @@ extension GatewayConfiguration.VPSSettings {
             return
         }
         sessions = try Self.sessions(settings)
+    }
+
+    /// The value is the server's key, commas and all. Where each part of it is as long as a key should be, it may be a
+    /// ring as well, newest first, and its parts count beside the whole.
+    private static func secrets(_ text: String) -> [Secret] {
+        let parts = Secret.ring(text)
+        guard !parts.isEmpty, let whole = Secret(text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
+            return []
+        }
+        guard parts.count > 1, parts.allSatisfy({ $0.utf8.count >= ringPartBytesMin }) else { return [whole] }
+        return parts + [whole]
+    }
+
+    /// Whether the value has a comma in it and is one key all the same: somebody may have meant a ring.
+    package var isOneKeyWithCommas: Bool {
+        webhookSecrets.count == 1 && Secret.ring(webhookSecrets[0].reveal()).count > 1
     }
 
     private static func dialect(_ settings: SettingsReader) throws(SettingError) -> SignatureScheme {
