@@ -39,7 +39,7 @@ struct Database: Sendable {
         }
         let health = board.register("database", blocksAcknowledging: false)
         let endpoints = PostgresEndpointStore(connection("endpoints"))
-        let upkeep = Upkeep(PostgresPool(connection("upkeep"), limits: .init(connectionsMax: 1)))
+        let upkeep = PostgresPool(connection("upkeep"), limits: .init(connectionsMax: 1))
         var recording = connection("")
         if case .postgres = configuration.acknowledgement {
             // A database told to answer before its disk (or its standby's) would make the 200 a lie.
@@ -77,15 +77,26 @@ struct Database: Sendable {
         gate = DatabaseGate(
             connection("start"), health: health, logger: logger
         ) {
-            try await upkeep.run()
+            try await Self.makePartitions(upkeep)
             try await Self.writeEndpoints(endpoints, configuration, logger)
         }
         replayer = RulesReplayer(configuration: connection("rules diff"), routes: routes, gate: gate)
         record = connection("rules")
         let standing = PostgresPool(connection("rule standing"), limits: .init(connectionsMax: 1))
-        housekeeping =
-            Self.housekeeping(upkeep, logger: logger)
-            + [RuleDeliveryReporter.watching(standing, configuration.ruleDeliveries.names, logger: logger)]
+        housekeeping = [
+            UpkeepService(
+                clock: ContinuousClock(),
+                health: board.register("upkeep", blocksAcknowledging: false, state: .ok), logger: logger
+            ) { try await Upkeep(upkeep).run() },
+            RuleDeliveryReporter.watching(standing, configuration.ruleDeliveries.names, logger: logger),
+        ]
+    }
+
+    /// For the days to come: the one step of the upkeep that recording cannot wait for.
+    private static func makePartitions(_ upkeep: PostgresPool) async throws(PostgresError) {
+        try await upkeep.withConnection { connection async throws(PostgresError) in
+            try await connection.execute("SELECT gateway.ensure_partitions()")
+        }
     }
 
     /// What is received on and sent from, as the configuration says.
@@ -106,16 +117,5 @@ struct Database: Sendable {
                 "VPS_SESSIONS names a session that is not the platform's: it stays its owner's; take the name off the list",
                 metadata: ["session": "\(name)"])
         }
-    }
-
-    /// Partitions for the days to come, what has aged out, a comparison of the routes with the application's tables.
-    private static func housekeeping(_ upkeep: Upkeep, logger: Logger) -> [any Service] {
-        [
-            RepeatingService(every: .seconds(6 * 3600), beginsAtOnce: false) {
-                do { try await upkeep.run() } catch {
-                    logger.warning("upkeep of the database failed; tried again later", metadata: ["error": "\(error)"])
-                }
-            }
-        ]
     }
 }

@@ -209,6 +209,19 @@ extension Stage {
         try await Int(texts("SELECT (\(expression))::bigint::text").first ?? "") ?? -1
     }
 
+    /// Runs a body inside a transaction of the superuser's that begins with a statement; what it locks is held that long.
+    func holding(_ statement: String, _ body: () async throws -> Void) async throws {
+        let connection = try await connect(nil)
+        do {
+            try await connection.execute("BEGIN; \(statement)")
+            try await body()
+            await connection.close()
+        } catch {
+            await connection.close()
+            throw error
+        }
+    }
+
     /// Kills the server, and returns once it is dead: one that is still dying would count as running when it is to be
     /// started again.
     func killServer() async throws {

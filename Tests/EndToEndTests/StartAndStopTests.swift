@@ -94,6 +94,39 @@ extension EndToEndTests {
             return (descriptor, port)
         }
 
+        @Test("Neither recording nor an end waits for the upkeep of the database, however long that takes")
+        func slowUpkeep() async throws {
+            try await Stage.run { stage in
+                try await stage.holding("LOCK TABLE gateway.oauth_states IN ACCESS EXCLUSIVE MODE") {
+                    let gateway = try await stage.start()
+                    try await stage.untilReady()
+                    try await Account.settle(stage)
+                    let upkeep = """
+                        SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                           AND application_name = 'zenrent-gateway upkeep' AND wait_event_type = 'Lock'
+                        """
+                    try await eventually("the upkeep to wait") { try await stage.number(upkeep) == 1 }
+                    #expect(try await gateway.end(by: SIGTERM) == .status(0))
+                    #expect(try await stage.number(upkeep) == 1, "it was waited for")
+                }
+            }
+        }
+
+        @Test("Upkeep of the database that fails shows, and holds up nothing")
+        func failingUpkeep() async throws {
+            try await Stage.run { stage in
+                try await stage.execute("ALTER TABLE gateway.oauth_states RENAME TO moved")
+                _ = try await stage.start()
+                try await eventually("the failure to show") {
+                    guard let answer = try? await stage.operations("/readyz") else { return false }
+                    return answer.status == 200 && answer.text.contains("upkeep of the database failed")
+                }
+                try await Account.settle(stage)
+                try await stage.execute("ALTER TABLE gateway.moved RENAME TO oauth_states")
+                try await stage.untilReady()
+            }
+        }
+
         @Test("SIGTERM under load: what was sent before is answered, and the gateway ends well")
         func drain() async throws {
             try await Stage.run { stage in

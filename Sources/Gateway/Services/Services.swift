@@ -146,18 +146,15 @@ package struct ReloadService: Service {
 /// Something to be done now and then, whatever else happens.
 package struct RepeatingService: Service {
     private let interval: Duration
-    private let beginsAtOnce: Bool
     private let body: @Sendable () async -> Void
 
-    package init(every interval: Duration, beginsAtOnce: Bool = true, _ body: @escaping @Sendable () async -> Void) {
+    package init(every interval: Duration, _ body: @escaping @Sendable () async -> Void) {
         self.interval = interval
-        self.beginsAtOnce = beginsAtOnce
         self.body = body
     }
 
     package func run() async throws {
         await cancelWhenGracefulShutdown { [self] in
-            if !beginsAtOnce { try? await Task.sleep(for: interval) }
             while !Task.isCancelled {
                 await body()
                 try? await Task.sleep(for: interval)
