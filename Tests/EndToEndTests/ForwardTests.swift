@@ -21,6 +21,50 @@ extension EndToEndTests {
             }
         }
 
+        @Test(
+            "Both sources at once: each arrives in its own order, in its own bytes, signed in the header it came with",
+            arguments: WebhookSender.sessions)
+        func bothSources(session: WebhookSender) async throws {
+            try await Stage.run { stage in
+                let handler = try await CaptureServer.start()
+                _ = try await stage.start([
+                    "GATEWAY_FORWARD_URL": handler.url, "VPS_WEBHOOK_SECRET": Stage.sessionSecret.reveal(),
+                    "VPS_WEBHOOK_DIALECT": session.dialect.rawValue,
+                ])
+                try await stage.untilReady()
+                let messages = (1...80).map { Script.text("wamid.both-\($0)", from: Crowd.phone($0)) }
+                let events = (1...80).map { WebhookSender.event("BOTH\($0)", from: Crowd.phone($0)) }
+                async let posted: Void = post(messages, as: .meta, to: stage)
+                try await post(events, as: session, to: stage)
+                try await posted
+                try await eventually("every webhook to be passed on") {
+                    let logged = try await stage.number("SELECT count(*) FROM gateway.webhook_log")
+                    let queued = try await stage.number("SELECT count(*) FROM gateway.outbox")
+                    return logged == 160 && queued == 0
+                }
+                for (source, sender, bodies) in [("meta", WebhookSender.meta, messages), ("vps", session, events)] {
+                    let requests = handler.requests.filter { $0.headers["x-zenrent-webhook-source"] == source }
+                    #expect(requests.map(\.body).elementsEqual(bodies), "\(source): the bytes, in the order they came")
+                    let positions = requests.map { Int($0.id.split(separator: "/").last ?? "") ?? 0 }
+                    #expect(zip(positions, positions.dropFirst()).allSatisfy { $0 < $1 })
+                    for request in requests {
+                        let signatures = request.headers.filter { WebhookSender.headers.contains($0.key) }
+                        #expect(signatures == [sender.header.lowercased(): sender.signature(of: request.body)])
+                        #expect(
+                            request.headers["x-webhook-hmac-algorithm"]
+                                == (source == "vps" && session.dialect == .waha ? "sha512" : nil))
+                    }
+                }
+                #expect(handler.requests.count == 160)
+            }
+        }
+
+        private func post(_ bodies: [[UInt8]], as sender: WebhookSender, to stage: Stage) async throws {
+            let connection = try await WebhookConnection.open(port: stage.ingressPort)
+            for body in bodies { #expect(try await connection.post(body, as: sender).status == 200) }
+            await connection.close()
+        }
+
         @Test("A handler that is away holds up neither acknowledgements nor recording, and gets everything afterwards")
         func handlerAway() async throws {
             try await Stage.run { stage in

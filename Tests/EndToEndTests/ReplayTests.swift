@@ -1,3 +1,4 @@
+import Foundation
 import GatewayTesting
 import Messaging
 import Sandbox
@@ -46,6 +47,51 @@ extension EndToEndTests {
                     try await Account.checkMessagesAgainstVerdicts(stage)
                 }
             }
+        }
+
+        @Test(
+            "What an earlier decoder ignored the command has recorded while the gateway runs: foretold, done, done once"
+        )
+        func command() async throws {
+            try await Stage.run { stage in
+                _ = try await stage.start()
+                try await stage.untilReady()
+                let webhooks = (1...3).map { Script.text("wamid.again-\($0)", from: "447911123456", "kettle \($0)") }
+                try await post(webhooks + [Script.text("wamid.known", from: Crowd.phone(1))], to: stage)
+                try await Account.settle(stage)
+                let (verdicts, alice) = (try await stage.loggedVerdicts(), try await Landlord("Alice", of: stage))
+                #expect(verdicts == ["routed": 5])
+                // As a decoder left them that did not know texts.
+                try await stage.execute(
+                    """
+                    DELETE FROM gateway.message_ids WHERE message_id IN (
+                      SELECT id FROM gateway.whatsapp_messages WHERE wamid LIKE 'wamid.again-%');
+                    DELETE FROM gateway.whatsapp_messages WHERE wamid LIKE 'wamid.again-%';
+                    UPDATE gateway.webhook_log SET routed = 0, ignored = 1
+                     WHERE convert_from(payload, 'UTF8') LIKE '%wamid.again-%'
+                    """)
+                #expect(try await stage.loggedVerdicts() == ["routed": 2, "ignored": 3])
+
+                let foretold = try await replay(["--dry-run"], stage)
+                #expect(foretold["webhooks"] == 5 && foretold["messages_recorded"] == 3)
+                #expect(
+                    try await stage.loggedVerdicts() == ["routed": 2, "ignored": 3], "a look ahead changes nothing")
+                let done = try await replay([], stage)
+                #expect(done["webhooks"] == 5 && done["messages_recorded"] == 3 && done["refused"] == 0)
+                #expect(try await stage.loggedVerdicts() == verdicts)
+                let texts = try await alice.messages().compactMap(\.body).filter { $0.hasPrefix("kettle ") }
+                #expect(texts.sorted() == ["kettle 1", "kettle 2", "kettle 3"])
+                #expect(try await replay([], stage)["messages_recorded"] == 0)
+                try await Account.checkMessagesAgainstVerdicts(stage)
+            }
+        }
+
+        /// Runs the command, and gives the counts it prints.
+        private func replay(_ options: [String], _ stage: Stage) async throws -> [String: Int] {
+            let command = try stage.spawn(["replay", "--since", "1h", "--json"] + options, [:])
+            #expect(try await command.end() == .status(0), "\(command.errors)")
+            let printed = try JSONSerialization.jsonObject(with: Data(command.output.utf8)) as? [String: Any]
+            return (printed ?? [:]).compactMapValues { $0 as? Int }
         }
 
         private func post(_ webhooks: [[UInt8]], to stage: Stage) async throws {

@@ -52,16 +52,16 @@ final class WebhookConnection: Sendable {
 
     /// Sends a signed webhook, and waits for the answer.
     /// - Throws: `Lost` when the connection ends before the answer.
-    func post(_ body: [UInt8]) async throws -> Answer { try await send(body).get() }
+    func post(_ body: [UInt8], as sender: WebhookSender = .meta) async throws -> Answer {
+        try await send(body, as: sender).get()
+    }
 
     /// Sends a signed webhook; the answer comes in the order of requests. The bytes have gone to the kernel on return.
-    func send(_ body: [UInt8]) async throws -> EventLoopFuture<Answer> {
+    func send(_ body: [UInt8], as sender: WebhookSender = .meta) async throws -> EventLoopFuture<Answer> {
         var bytes = channel.allocator.buffer(capacity: body.count + 256)
         bytes.writeString(
-            "POST /api/webhooks/meta HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                + "User-Agent: facebookexternalua\r\n"
-                + "X-Hub-Signature-256: \(MetaPayloads.signature(of: body, secret: Stage.appSecret))\r\n"
-                + "Content-Length: \(body.count)\r\n\r\n")
+            "POST \(sender.path) HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                + "\(sender.header): \(sender.signature(of: body))\r\nContent-Length: \(body.count)\r\n\r\n")
         bytes.writeBytes(body)
         let answer = channel.eventLoop.makePromise(of: Answer.self)
         let sent = channel.eventLoop.flatSubmit { [channel, reader, bytes] in
