@@ -173,6 +173,36 @@ import Testing
         #expect(try #require(await source.changes(since: cursor)).routes.isEmpty)
     }
 
+    @Test(
+        "a mark and changes from beyond our own counter hide no pruning and no filling of ours",
+        arguments: [
+            """
+            UPDATE public.tenants SET phone = '07911 000009' WHERE name = 'Tess';
+            UPDATE gateway.route_changes SET changed_at = now() - interval '100 hours';
+            SELECT gateway.prune_route_changes();
+            """,
+            """
+            UPDATE gateway.route_changes SET changed_at = now() - interval '100 hours';
+            SELECT gateway.prune_route_changes();
+            DELETE FROM gateway.routes;
+            SELECT gateway.refresh_tenant_landlord_routing();
+            """,
+        ])
+    func markFromBeyond(change: String) async throws {
+        let world = try await RecorderWorld()
+        let source = PostgresRouteSource(world.configuration)
+        try await world.owner.execute(
+            """
+            DELETE FROM gateway.route_changes;
+            INSERT INTO gateway.route_changes (xid, kind, phone_key) VALUES ('900000000000', 'p', 447911123456);
+            UPDATE gateway.routing_state SET pruned_below = '900000000000', pruned_by = '900000000000'
+            """)
+        let cursor = try await Self.load(source).cursor
+        #expect(try await source.changes(since: cursor) != nil)
+        try await world.owner.execute(change)
+        #expect(try await source.changes(since: cursor) == nil)
+    }
+
     @Test("more changes than are worth reading one by one ask for a full load")
     func tooManyChanges() async throws {
         let world = try await RecorderWorld()

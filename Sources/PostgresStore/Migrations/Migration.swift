@@ -39,6 +39,7 @@ package struct Migration: Sendable, Hashable {
         Migration(24, "past-numbers", PackageResources._024_past_numbers_sql),
         Migration(25, "late-notices", PackageResources._025_late_notices_sql),
         Migration(26, "samples", PackageResources._026_samples_sql),
+        Migration(27, "foreign-marks", PackageResources._027_foreign_marks_sql),
     ]
 
     private init(_ number: Int32, _ name: String, _ bytes: [UInt8]) {
