@@ -209,34 +209,29 @@ public actor Intake {
         }
     }
 
-    func makePlanner() async throws(Interruption) -> BatchPlanner {
+    /// A planner by the table as it is now.
+    /// - Parameter inForce: the rules to go by; `nil`: those in force.
+    func makePlanner(_ inForce: RulesInForce? = nil) async throws(Interruption) -> BatchPlanner {
         BatchPlanner(
-            table: try await loadedTable(), now: now(), limits: limits, rules: rules(), asksDatabase: isStale())
+            table: try await loadedTable(), now: now(), limits: limits, rules: inForce ?? rules(),
+            asksDatabase: isStale())
+    }
+
+    /// Seconds after which nobody is decided by a planner's table any more: it may have aged with waiting.
+    private static let plannerSecondsMax: Int64 = 2
+
+    /// The planner, or another by the table as it is now.
+    func current(_ planner: BatchPlanner) async throws(Interruption) -> BatchPlanner {
+        guard now() > planner.now.advanced(bySeconds: Self.plannerSecondsMax) else { return planner }
+        return try await makePlanner(planner.rules)
     }
 
     func plan(
         _ entries: ArraySlice<DecodedEntry>, _ planner: BatchPlanner, refusing refused: Refusals
-    ) async throws(Interruption) -> BatchPlanner.Draft {
+    ) -> BatchPlanner.Draft {
         let batch = RecordBatch(
             journal: checkpointNumber, owner: owner, after: fence, upTo: entries.last?.position ?? fence)
-        var draft = planner.draft(entries, into: batch, refusing: refused, using: &generator)
-        try await settleThreads(&draft, planner)
-        return draft
-    }
-
-    /// Asks the database what `draft` waits for, until it answers.
-    func settleThreads(_ draft: inout BatchPlanner.Draft, _ planner: BatchPlanner) async throws(Interruption) {
-        guard !draft.pending.isEmpty else { return }
-        let asked = draft
-        let answer = try await retrying(\.reason) { () async throws(RecorderError) in
-            do throws(RecorderError) {
-                return Result<BatchPlanner.Draft, Interruption>.success(try await answered(asked, planner))
-            } catch {
-                guard let sqlState = error.refusal else { throw error }
-                return .failure(.refused(sqlState: sqlState))
-            }
-        }
-        draft = try answer.get()
+        return planner.draft(entries, into: batch, refusing: refused, using: &generator)
     }
 
     /// A draft with what it waited for.
@@ -254,41 +249,48 @@ public actor Intake {
 
     /// Times that messages are resolved again without a pause.
     static let staleAttemptsMax = 4
+    static let routesChangeTooFast = "routes change faster than a batch is recorded"
 
+    /// Records what is drafted until it is recorded, or refused for its data.
+    ///
+    /// What failed is drafted anew: while the database was away leases and people may have changed, and nobody is
+    /// decided by a table that grew too old. It covers the same entries, so that a commit whose answer was lost is found.
     func commit(
-        _ drafted: BatchPlanner.Draft, _ planner: BatchPlanner, receivedAt: Timestamp
+        _ first: BatchPlanner, receivedAt: Timestamp, _ drafting: (BatchPlanner) -> BatchPlanner.Draft
     ) async throws(Interruption) {
-        var draft = drafted
+        var planner = try await current(first)
         var attempt = 0
-        var staleAttempts = 0
         while true {
             if Task.isCancelled { throw .cancelled }
-            let result: RecordResult
-            do throws(RecorderError) {
-                result = try await recorder.record(draft.batch)
-            } catch {
+            var draft = drafting(planner)
+            let reason: String
+            switch await attempted(&draft, planner) {
+            case .success(.recorded(let outcome)):
+                guard !draft.batch.isRehearsal else { return }
+                return await finish(
+                    draft.batch, outcome, besides: draft.counts, draft.ignored, receivedAt: receivedAt)
+            case .success(.fenced(let checkpoint)): throw .fenced(isForeign: isForeign(checkpoint))
+            case .success(.staleRoutes):
+                await refreshTable()
+                reason = Self.routesChangeTooFast
+            case .failure(let error):
                 if let sqlState = error.refusal { throw .refused(sqlState: sqlState) }
-                attempt += 1
-                try await pause(reason: error.reason, attempt: attempt)
-                continue
+                reason = error.reason
             }
-            switch result {
-            case .recorded(let outcome):
-                if !draft.batch.isRehearsal {
-                    await finish(
-                        draft.batch, outcome, besides: draft.counts, draft.ignored, receivedAt: receivedAt)
-                }
-                return
-            case .fenced(let checkpoint): throw .fenced(isForeign: isForeign(checkpoint))
-            case .staleRoutes(let stale):
-                observer.observe(.staleRoutes(messages: stale.count))
-                planner.resolveAgain(stale, in: &draft, using: &generator)
-                try await settleThreads(&draft, planner)
-                staleAttempts += 1
-            }
-            if staleAttempts > Self.staleAttemptsMax {
-                try await pause(reason: "routes change faster than a batch is recorded", attempt: staleAttempts)
-            }
+            attempt += 1
+            try await pause(reason: reason, attempt: attempt)
+            planner = try await makePlanner(planner.rules)
+        }
+    }
+
+    private func attempted(
+        _ draft: inout BatchPlanner.Draft, _ planner: BatchPlanner
+    ) async -> Result<RecordResult, RecorderError> {
+        do throws(RecorderError) {
+            draft = try await answered(draft, planner)
+            return .success(try await recorded(&draft, planner))
+        } catch {
+            return .failure(error)
         }
     }
 

@@ -69,9 +69,11 @@ extension Intake {
                     return try await recordInOrder(only, steps, planner, refusing: refused, isRehearsal: isRehearsal)
                 }
             }
-            var draft = try await plan(entries, planner, refusing: refused)
-            draft.batch.isRehearsal = isRehearsal
-            try await commit(draft, planner, receivedAt: entries.last?.envelope.receivedAt ?? now())
+            try await commit(planner, receivedAt: entries.last?.envelope.receivedAt ?? now()) { planner in
+                var draft = plan(entries, planner, refusing: refused)
+                draft.batch.isRehearsal = isRehearsal
+                return draft
+            }
         }
         // One of its updates may have taught what another was decided without.
         guard sqlState == RecorderError.outdatedState, let only, only.webhook.updates.count > 1 else { return sqlState }

@@ -102,12 +102,12 @@ extension Intake {
     private func record(
         _ recording: OrderedRecording, _ planner: BatchPlanner
     ) async throws(Interruption) {
-        // Of the table only the endpoints count: it cannot know what the steps do.
-        var planner = planner
-        planner.asksDatabase = true
+        var planner = try await current(planner)
         var attempt = 0
         while true {
             if Task.isCancelled { throw .cancelled }
+            // Of the table only the endpoints count: it cannot know what the steps do.
+            planner.asksDatabase = true
             switch await attempted(recording, planner) {
             case .success(.recorded(let progress)):
                 guard !recording.batch.isRehearsal else { return }
@@ -120,6 +120,7 @@ extension Intake {
                 if let sqlState = error.refusal { throw .refused(sqlState: sqlState) }
                 attempt += 1
                 try await pause(reason: error.reason, attempt: attempt)
+                planner = try await makePlanner(planner.rules)
             }
         }
     }
@@ -143,7 +144,7 @@ extension Intake {
                     return .success(.recorded(.init(outcome: outcome)))
                 case .recorded(let outcome): progress.add(outcome, draft)
                 case .fenced(let checkpoint): return .success(.fenced(checkpoint))
-                case .staleRoutes: throw .unavailable("routes change faster than a batch is recorded")
+                case .staleRoutes: throw .unavailable(Self.routesChangeTooFast)
                 }
             }
             return .success(.recorded(progress))
@@ -152,8 +153,8 @@ extension Intake {
         }
     }
 
-    /// Records a step; messages whose routes do not hold are resolved again, a few times.
-    private func recorded(
+    /// Records a batch; messages whose routes do not hold are resolved again, a few times.
+    func recorded(
         _ draft: inout BatchPlanner.Draft, _ planner: BatchPlanner
     ) async throws(RecorderError) -> RecordResult {
         var result = try await recorder.record(draft.batch)

@@ -31,19 +31,22 @@ extension Intake {
             guard update.identityChanges.isEmpty else {
                 return try await redriveInOrder(update, at: place, batch, planner)
             }
-            var draft = BatchPlanner.Draft(batch: batch)
-            planner.noteGenerations(in: &draft)
-            planner.add(update, at: place, to: &draft, using: &generator)
-            try await settleThreads(&draft, planner)
-            try await commit(draft, planner, receivedAt: request.receivedAt)
+            try await commit(planner, receivedAt: request.receivedAt) { planner in
+                var draft = BatchPlanner.Draft(batch: batch)
+                planner.noteGenerations(in: &draft)
+                planner.add(update, at: place, to: &draft, using: &generator)
+                return draft
+            }
         }
         // What was decided for people who are others by now stays asked for, and is decided anew at the next look.
         guard let sqlState, sqlState != RecorderError.outdatedState else { return }
-        var parked = BatchPlanner.Draft(batch: batch)
-        planner.refuse(place, sqlState: sqlState, in: &parked)
         // Refused even so, it stays asked for.
         _ = try await refusal { () async throws(Interruption) in
-            try await commit(parked, planner, receivedAt: request.receivedAt)
+            try await commit(planner, receivedAt: request.receivedAt) { planner in
+                var parked = BatchPlanner.Draft(batch: batch)
+                planner.refuse(place, sqlState: sqlState, in: &parked)
+                return parked
+            }
         }
     }
 }

@@ -224,13 +224,14 @@ extension Intake {
             // Without rules: what they say, they said when it came in, and nobody is answered after days.
             let planner = BatchPlanner(table: try await loadedTable(), now: now(), limits: limits)
             let batch = RecordBatch(journal: checkpointNumber, owner: owner, after: fence, upTo: fence)
-            var draft = planner.draft(slice, into: batch, using: &generator)
-            if let refused {
-                draft.batch.replay?.end = refused.end
-                draft.batch.replay?.refused = refused.webhooks.count
+            try await commit(planner, receivedAt: now()) { planner in
+                var draft = planner.draft(slice, into: batch, using: &generator)
+                if let refused {
+                    draft.batch.replay?.end = refused.end
+                    draft.batch.replay?.refused = refused.webhooks.count
+                }
+                return draft
             }
-            try await settleThreads(&draft, planner)
-            try await commit(draft, planner, receivedAt: now())
         }
     }
 }

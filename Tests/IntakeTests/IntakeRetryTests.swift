@@ -138,7 +138,32 @@ struct IntakeRetryTests {
         await world.runToEnd()
         #expect(world.counts(at: 1) == .only(.routed))
         #expect(world.turnstile.count(of: .record) == 8)
-        #expect(world.events.all { if case .retrying = $0 { true } else { nil } }.count == 3)
+        #expect(world.events.all { if case .retrying = $0 { true } else { nil } }.count == 1)
+    }
+
+    /// The tenant's only lease became two while the database was away.
+    @Test(
+        "what waited for the database is decided as things are then: by the new table, or by what the database says",
+        arguments: [true, false], [World.Call.record, .threads])
+    func decidedAnew(isStale: Bool, call: World.Call) async {
+        let leases = [lease(8, of: .tenant, landlord: 2), lease(9, of: .tenant, landlord: 3)]
+        let world = World(routes: { question, _ in question.phone == Person.tenant.key ? leases : [] })
+        let stale = Watched(false)
+        let intake = Intake(
+            journal: world.journal, recorder: world.database, lookup: world.database, table: { world.table.value },
+            isStale: { stale.value }, owner: uid(1), limits: world.limits, clock: world.clock, now: world.now,
+            observer: world.events)
+        world.append(.message("m1"), .message("m2", quoting: "q"))
+        world.faults.change { $0[call] = [.unavailable, .unavailable] }
+        await world.run(intake) { _ in
+            await world.clock.untilSomebodySleeps(for: .milliseconds(100))
+            if isStale { stale.change { $0 = true } } else { world.table.change { $0 = makeTable(leases) } }
+            world.clock.advance(by: .milliseconds(100))
+            await world.clock.untilSomebodySleeps(for: .milliseconds(200))
+            world.clock.advance(by: .milliseconds(200))
+            await world.journal.untilConfirmed(1)
+        }
+        #expect(world.counts(at: 1) == VerdictCounts([.held, .routed]))
     }
 }
 
