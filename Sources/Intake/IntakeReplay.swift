@@ -222,7 +222,7 @@ extension Intake {
     ) async throws(Interruption) -> String? {
         try await refusal { () async throws(Interruption) in
             // Without rules: what they say, they said when it came in, and nobody is answered after days.
-            let planner = BatchPlanner(table: try await loadedTable(), now: now(), limits: limits)
+            let planner = try await makePlanner(RulesInForce.none)
             let batch = RecordBatch(journal: checkpointNumber, owner: owner, after: fence, upTo: fence)
             try await commit(planner, receivedAt: now()) { planner in
                 var draft = planner.draft(slice, into: batch, using: &generator)

@@ -25,13 +25,22 @@ struct IntakeReplayTests {
         }
     }
 
-    private func replay(in world: World, owner: UInt64 = 2) async {
+    private func replay(in world: World, owner: UInt64 = 2, isStale: Bool = false) async {
         world.database.change { $0.replays.append(.init()) }
         await world.passingTime {
-            await world.run(world.makeIntake(owner: owner)) { _ in
+            await world.run(world.makeIntake(owner: owner, isStale: { isStale })) { _ in
                 await world.database.until { $0.replays.allSatisfy(\.isFinished) }
             }
         }
+    }
+
+    @Test("by a stale table nobody is decided: the database is asked")
+    func staleTable() async {
+        let leases = [lease(8, of: .tenant, landlord: 2), lease(9, of: .tenant, landlord: 3)]
+        let world = World(routes: { question, _ in question.phone == Person.tenant.key ? leases : [] })
+        await store([[.message("m1")]], in: world)
+        await replay(in: world, isStale: true)
+        #expect(world.counts(at: 1) == .only(.held))
     }
 
     private func outcome(in world: World) -> ReplayOutcome? { world.database.records.replays.last?.outcome }

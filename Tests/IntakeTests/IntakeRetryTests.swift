@@ -149,10 +149,7 @@ struct IntakeRetryTests {
         let leases = [lease(8, of: .tenant, landlord: 2), lease(9, of: .tenant, landlord: 3)]
         let world = World(routes: { question, _ in question.phone == Person.tenant.key ? leases : [] })
         let stale = Watched(false)
-        let intake = Intake(
-            journal: world.journal, recorder: world.database, lookup: world.database, table: { world.table.value },
-            isStale: { stale.value }, owner: uid(1), limits: world.limits, clock: world.clock, now: world.now,
-            observer: world.events)
+        let intake = world.makeIntake(isStale: { stale.value })
         world.append(.message("m1"), .message("m2", quoting: "q"))
         world.faults.change { $0[call] = [.unavailable, .unavailable] }
         await world.run(intake) { _ in

@@ -68,10 +68,12 @@ struct World: Sendable {
     }
 
     /// A process: each has an owner of its own.
-    func makeIntake(owner: UInt64 = 1, journal: IntakeJournal? = nil) -> Intake {
+    func makeIntake(
+        owner: UInt64 = 1, journal: IntakeJournal? = nil, isStale: @escaping @Sendable () -> Bool = { false }
+    ) -> Intake {
         Intake(
             journal: journal ?? self.journal, recorder: database, lookup: database, table: { [table] in table.value },
-            owner: uid(owner), limits: limits, clock: clock, now: now, observer: events)
+            isStale: isStale, owner: uid(owner), limits: limits, clock: clock, now: now, observer: events)
     }
 
     var now: @Sendable () -> Timestamp {
