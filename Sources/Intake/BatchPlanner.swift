@@ -314,10 +314,11 @@ struct BatchPlanner {
     /// Of the longest account id that is kept, in bytes (`gateway.identities.value`).
     private static let accountIDLengthMax = 512
 
-    /// Whom a status speaks of, where it shows more of them than the table knows.
+    /// Whom a status speaks of, where it shows more of them than the table knows for sure.
     private func recipient(of status: StatusUpdate, at endpoint: Endpoint) -> RecordedStatus.Recipient? {
         guard let recipient = status.recipient, let account = recipient.account(at: endpoint),
-            let phone = recipient.phone, !resolver.table.knows(account, has: phone.key, at: endpoint),
+            let phone = recipient.phone,
+            asksDatabase || !resolver.table.knows(account, has: phone.key, at: endpoint),
             // Longer ones the database refuses, and with them the status.
             max(account.value.utf8.count, recipient.parentAccountID?.utf8.count ?? 0) <= Self.accountIDLengthMax
         else { return nil }

@@ -30,7 +30,8 @@ extension Intake {
         while !rest.isEmpty {
             let planner = try await makePlanner()
             // What hangs on an identity that is only just being learnt is decided once that is recorded.
-            let run = rest.prefix(rest.countTogether(table: planner.resolver.table))
+            let run = rest.prefix(
+                rest.countTogether(table: planner.resolver.table, asksDatabase: planner.asksDatabase))
             let refusal = try await attempt(run, planner)
             if refusal == RecorderError.outdatedState, decidedAnew < limits.decidedAnewMax {
                 decidedAnew += 1
@@ -64,7 +65,7 @@ extension Intake {
         let only = entries.count == 1 ? entries.first : nil
         let sqlState = try await refusal { () async throws(Interruption) in
             if let only {
-                let steps = only.steps(table: planner.resolver.table)
+                let steps = only.steps(table: planner.resolver.table, asksDatabase: planner.asksDatabase)
                 guard steps.count == 1 else {
                     return try await recordInOrder(only, steps, planner, refusing: refused, isRehearsal: isRehearsal)
                 }

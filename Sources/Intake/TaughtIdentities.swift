@@ -13,6 +13,8 @@ struct TaughtIdentities {
     }
 
     private let table: RoutingTable
+    /// The table may be too old to say who has what: every pair is news.
+    private let asksDatabase: Bool
     /// What was taught.
     private var accounts: [Phone: AccountIdentity] = [:]
     private var taughtAccounts: Set<AccountIdentity> = []
@@ -22,7 +24,10 @@ struct TaughtIdentities {
     private var shownAccounts: Set<AccountIdentity> = []
     private var shownPhones: Set<Phone> = []
 
-    init(table: RoutingTable) { self.table = table }
+    init(table: RoutingTable, asksDatabase: Bool) {
+        self.table = table
+        self.asksDatabase = asksDatabase
+    }
 
     /// Takes up what an update shows.
     /// - Returns: whether an earlier one teaches something about its sender, or it about the sender of an earlier one:
@@ -40,7 +45,7 @@ struct TaughtIdentities {
         // A number of theirs was shown as another's, or an account of theirs with another number: what is filed under
         // it may be that one's by now, and one person may have become of two.
         if !accounts.isEmpty, isAmong(taughtPhones, taughtAccounts) { return true }
-        if let account, let phone, !table.knows(account, has: phone.key, at: endpoint) {
+        if let account, let phone, asksDatabase || !table.knows(account, has: phone.key, at: endpoint) {
             // What it teaches may make one person of two, of whom an earlier message shows one.
             if isAmong(shownPhones, shownAccounts) { return true }
             accounts[phone] = account
@@ -64,17 +69,18 @@ enum RecordingStep: Hashable, Sendable {
 
 extension DecodedEntry {
     /// The steps this webhook takes: one, unless something in it hangs on what comes before it.
-    func steps(table: RoutingTable) -> [RecordingStep] {
+    /// - Parameter asksDatabase: the table may be too old to say who has what.
+    func steps(table: RoutingTable, asksDatabase: Bool = false) -> [RecordingStep] {
         var steps: [RecordingStep] = []
         var start = 0
-        var taught = TaughtIdentities(table: table)
+        var taught = TaughtIdentities(table: table, asksDatabase: asksDatabase)
         for (index, update) in webhook.updates.enumerated() {
             let isChange = update.identityChanges.isEmpty == false
             guard taught.follows(update) || isChange else { continue }
             if start < index { steps.append(.updates(start..<index)) }
             if isChange { steps.append(.changes(index)) }
             start = index
-            taught = TaughtIdentities(table: table)
+            taught = TaughtIdentities(table: table, asksDatabase: asksDatabase)
             _ = taught.follows(update)
         }
         if start < webhook.updates.count || steps.isEmpty { steps.append(.updates(start..<webhook.updates.count)) }
@@ -113,8 +119,9 @@ extension InboundEvent {
 
 extension ArraySlice<DecodedEntry> {
     /// How many entries from the first one on can be decided and recorded together; at least one.
-    func countTogether(table: RoutingTable) -> Int {
-        var taught = TaughtIdentities(table: table)
+    /// - Parameter asksDatabase: the table may be too old to say who has what.
+    func countTogether(table: RoutingTable, asksDatabase: Bool = false) -> Int {
+        var taught = TaughtIdentities(table: table, asksDatabase: asksDatabase)
         for (offset, entry) in enumerated() {
             let isAlone = entry.webhook.updates.contains { !$0.identityChanges.isEmpty || taught.follows($0) }
             if isAlone { return Swift.max(1, offset) }

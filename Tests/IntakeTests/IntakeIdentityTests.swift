@@ -239,7 +239,13 @@ struct IntakeIdentityTests {
         #expect(entries[...].countTogether(table: makeTable()) == 2)
         #expect(entries[2...].countTogether(table: makeTable()) == 2)
         #expect(makeEntry(1, [first, first, teacher]).steps(table: makeTable()) == [.updates(0..<2), .updates(2..<3)])
-        #expect(entries[...].countTogether(table: table("US.1", has: new)) == 4)
+        let knowing = table("US.1", has: new)
+        #expect(entries[...].countTogether(table: knowing) == 4)
+        // One that may be too old does not know it.
+        #expect(entries[...].countTogether(table: knowing, asksDatabase: true) == 2)
+        let inOne = makeEntry(1, [first, teacher])
+        #expect(inOne.steps(table: knowing) == [.updates(0..<2)])
+        #expect(inOne.steps(table: knowing, asksDatabase: true) == [.updates(0..<1), .updates(1..<2)])
     }
 
     @Test("who may make one person of two is not recorded with a message by anything that is known of either")
