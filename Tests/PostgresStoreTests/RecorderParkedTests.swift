@@ -112,6 +112,39 @@ import Testing
         #expect(try await world.claim().position == position)
     }
 
+    @Test func whoBroughtAParkedBodyAgainIsSettledWithIt() async throws {
+        let world = try await RecorderWorld()
+        let checkpoint = try await world.claim()
+        var batch = RecordBatch(journal: checkpoint.journal, owner: world.ownerID, after: .start, upTo: 2)
+        batch.parked = [parked(world, at: 1), parked(world, at: 2), parked(world, at: 2, index: 1)]
+        batch.webhooks = [
+            world.webhook(1, updates: 1, parked: 1), world.webhook(2, updates: 2, parked: 2),
+        ]
+        guard case .recorded = try await world.recorder.record(batch) else { throw Failure() }
+        let third = try await park(world, [parked(world, at: 3), parked(world, at: 3, index: 1)])
+        #expect(third == 3)
+        try await world.owner.execute("UPDATE gateway.parked_updates SET redrive_requested_at = now()")
+        let requests = try await world.recorder.redriveRequests(limit: 10)
+        #expect(requests.map(\.position) == [1, 2])
+        // Parked again, they go on waiting together.
+        _ = try await redrive(world, [requests[0]]) { $0.parked = [parked(world, at: 1)] }
+        #expect(try await world.count("parked_copies") == 3)
+        _ = try await redrive(world, [requests[0]]) { batch in
+            var message = world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)
+            message.position = 1
+            batch.messages = [message]
+        }
+        _ = try await redrive(world, [requests[1]]) { _ in }
+        #expect(
+            try await world.value(
+                """
+                SELECT string_agg((routed, duplicate, ignored, parked, processed)::text, ' ' ORDER BY journal_pos)
+                  FROM gateway.webhook_log
+                """) == "(1,0,0,0,t) (0,1,1,0,t) (0,1,1,0,t)")
+        #expect(try await world.count("parked_updates") == 0)
+        #expect(try await world.count("parked_copies") == 0)
+    }
+
     @Test func aRedriveThatFailsAgainStaysParkedAndIsNotAskedForAnyMore() async throws {
         let world = try await RecorderWorld()
         _ = try await park(world, [parked(world, at: 1)])

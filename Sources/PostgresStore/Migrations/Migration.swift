@@ -40,6 +40,7 @@ package struct Migration: Sendable, Hashable {
         Migration(25, "late-notices", PackageResources._025_late_notices_sql),
         Migration(26, "samples", PackageResources._026_samples_sql),
         Migration(27, "foreign-marks", PackageResources._027_foreign_marks_sql),
+        Migration(28, "redrives", PackageResources._028_redrives_sql),
     ]
 
     private init(_ number: Int32, _ name: String, _ bytes: [UInt8]) {

@@ -170,12 +170,13 @@ sessions AS MATERIALIZED (
 -- parked updates: a body once, an update once however often the body comes
 bodies AS MATERIALIZED (
   SELECT n, payload, sha256(payload) AS hash FROM fence, unnest($46::bytea[]) WITH ORDINALITY AS b(payload, n)),
-to_park AS MATERIALIZED (
-  SELECT DISTINCT ON (b.hash, u.idx) u.*, b.hash
+brought AS MATERIALIZED (
+  SELECT u.*, b.hash
     FROM unnest($37::bigint[], $38::integer[], $39::timestamptz[], $40::text[], $41::text[], $42::text[], $43::text[],
                 $44::text[], $45::integer[]) AS u(pos, idx, at, source, reason, detail, kind, provider_id, body)
-    JOIN bodies b ON b.n = u.body
-   ORDER BY b.hash, u.idx, u.pos),
+    JOIN bodies b ON b.n = u.body),
+to_park AS MATERIALIZED (
+  SELECT DISTINCT ON (hash, idx) * FROM brought ORDER BY hash, idx, pos),
 stored AS (
   INSERT INTO gateway.parked_payloads (hash, payload) SELECT DISTINCT ON (hash) hash, payload FROM bodies
   ON CONFLICT DO NOTHING),
@@ -187,11 +188,23 @@ parked AS (
     times = x.times + CASE WHEN x.id = ANY ($47::bigint[]) THEN 0 ELSE 1 END,
     attempts = x.attempts + CASE WHEN x.id = ANY ($47::bigint[]) THEN 1 ELSE 0 END,
     reason = excluded.reason, detail = excluded.detail, endpoint_kind = excluded.endpoint_kind,
-    endpoint_provider_id = excluded.endpoint_provider_id, last_seen = now(), redrive_requested_at = NULL),
+    endpoint_provider_id = excluded.endpoint_provider_id, last_seen = now(), redrive_requested_at = NULL
+  RETURNING x.id, x.hash, x.idx, x.journal_id, x.journal_pos),
+copied AS (                                         -- who brings it again waits with who brought it first
+  INSERT INTO gateway.parked_copies (hash, idx, journal_id, journal_pos, received_at)
+    SELECT b.hash, b.idx, $48, b.pos, b.at FROM brought b
+      JOIN parked p ON p.hash = b.hash AND p.idx = b.idx AND p.id <> ALL (coalesce($47::bigint[], '{}'))
+       AND (p.journal_id, p.journal_pos) <> ($48::integer, b.pos)
+  ON CONFLICT DO NOTHING),
 settled AS (
   DELETE FROM gateway.parked_updates x USING fence
    WHERE x.id = ANY ($47::bigint[]) AND NOT EXISTS (SELECT FROM to_park p WHERE p.hash = x.hash AND p.idx = x.idx)
-  RETURNING x.journal_id, x.journal_pos, x.received_at),
+  RETURNING x.hash, x.idx, x.journal_id, x.journal_pos, x.received_at),
+copies AS (                                         -- theirs is what was recorded already
+  SELECT c.journal_id, c.journal_pos, c.received_at, count(*)::integer AS n
+    FROM settled s CROSS JOIN LATERAL (
+      SELECT * FROM gateway.parked_copies c WHERE c.hash = s.hash AND c.idx = s.idx OFFSET 0) c
+   GROUP BY 1, 2, 3),
 
 -- the webhooks' own rows, with the verdicts of their messages as they were decided here
 verdicts AS MATERIALIZED (
@@ -229,7 +242,12 @@ relogged AS MATERIALIZED (                          -- and a redriven one hands 
            coalesce(w.statuses, CASE WHEN cardinality($28::uuid[]) + cardinality($53::uuid[]) > 0 THEN x.n ELSE 0 END))
     FROM (SELECT journal_id, journal_pos, received_at, count(*)::integer AS n FROM settled GROUP BY 1, 2, 3) x
     LEFT JOIN verdicts v ON v.pos = x.journal_pos
-    LEFT JOIN webhooks w ON w.pos = x.journal_pos)
+    LEFT JOIN webhooks w ON w.pos = x.journal_pos
+  UNION ALL
+  SELECT gateway.relog_redriven(c.journal_id, c.journal_pos, c.received_at, c.n, 0, 0, 0, 0,
+           CASE WHEN cardinality($1::uuid[]) > 0 THEN c.n ELSE 0 END,
+           CASE WHEN cardinality($28::uuid[]) + cardinality($53::uuid[]) > 0 THEN c.n ELSE 0 END)
+    FROM copies c)
 SELECT (SELECT count(*) FROM fence)::integer AS fence,
        (SELECT string_agg((ord - 1)::text, ',' ORDER BY ord) FROM given WHERE holds IS NOT TRUE) AS stale,
        coalesce(sum(v.routed), 0)::integer AS routed, coalesce(sum(v.withheld), 0)::integer AS withheld,
