@@ -35,6 +35,9 @@ public actor Intake {
     /// The pause of a stopped intake.
     var stoppage: Task<Void, Never>?
     var nextRedrive: Timestamp = Timestamp(microseconds: .min)
+    /// Read, and not tried again yet; and what was read last.
+    var redrives: ArraySlice<RedriveRequest> = []
+    var redrivesRead: [RedriveRequest.ID] = []
     var nextReplay = Timestamp(microseconds: .min)
 
     /// To be made when the journal was opened, before anything is appended to it.

@@ -12,6 +12,8 @@ public enum IntakeEvent: Sendable {
     case replayed(ReplayOutcome)
     /// The same batch will be tried again.
     case retrying(reason: String, delay: Duration)
+    /// Parked updates that somebody wants tried again cannot be read for now. What comes in is recorded all the same.
+    case redrivesUnread(reason: String)
     /// An update was refused by the database and parked.
     case parked(position: JournalPosition, index: Int, sqlState: String)
     /// So many webhooks in a row were refused that something else must be wrong: nothing more is recorded for now.

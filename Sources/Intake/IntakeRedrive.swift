@@ -1,15 +1,42 @@
+import Journal
 import Messaging
 import Routing
 
 // Parked updates that somebody wants tried again, or whose endpoint is known by now.
 
 extension Intake {
+    /// Read at once, and tried again between two batches: what comes in waits for no more than that.
+    private static let redrivesReadMax = 100
+    private static let redrivesBetweenMax = 10
+
+    /// Goes on with what is asked for: a few between two batches, and all while nothing comes in.
     func redriveWhenDue() async throws(Interruption) {
+        repeat {
+            if redrives.isEmpty { await readRedrives() }
+            guard !redrives.isEmpty else { return }
+            for _ in 0..<Self.redrivesBetweenMax {
+                guard let request = redrives.popFirst() else { break }
+                try await redrive(request)
+            }
+        } while !Task.isCancelled && journal.standing.last <= position
+    }
+
+    /// Reads on until there are none, or the same ones again: these wait for the next look.
+    private func readRedrives() async {
         let now = now()
         guard now >= nextRedrive else { return }
-        nextRedrive = now.advanced(bySeconds: limits.redriveInterval.components.seconds)
-        guard let requests = try? await recorder.redriveRequests(limit: 100) else { return }
-        for request in requests { try await redrive(request) }
+        var requests: [RedriveRequest] = []
+        do throws(RecorderError) {
+            requests = try await recorder.redriveRequests(limit: Self.redrivesReadMax)
+        } catch {
+            observer.observe(.redrivesUnread(reason: error.reason))
+        }
+        let ids = requests.map(\.id)
+        if ids.isEmpty || ids == redrivesRead {
+            nextRedrive = now.advanced(bySeconds: limits.redriveInterval.components.seconds)
+        }
+        redrivesRead = ids
+        redrives = requests[...]
     }
 
     private func redrive(_ request: RedriveRequest) async throws(Interruption) {

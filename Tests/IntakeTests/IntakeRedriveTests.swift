@@ -123,6 +123,33 @@ struct IntakeRedriveTests {
         #expect(world.recorded == ["m1"])
     }
 
+    @Test("a backlog is worked off between what comes in, a few at a time, and then without a pause")
+    func backlog() async {
+        var world = World()
+        world.limits.batchEntriesMax = 1
+        world.journal.append(makeEnvelope((1...135).map { .messageElsewhere("p\($0)") }))
+        await world.runToEnd()
+        world.table.change { $0 = makeTable(endpoints: [.shared, .strange]) }
+        world.database.change { records in for key in records.parked.keys { records.request(key) } }
+        world.appendMessages(3)
+        await world.run(world.makeIntake(owner: 2)) { _ in
+            await world.database.until { $0.parked.isEmpty }
+            await world.journal.untilConfirmed(4)
+        }
+        let redriven = world.database.records.commits.dropFirst().split { $0.redriven.isEmpty }.map(\.count)
+        #expect(redriven == [10, 10, 10, 105])
+    }
+
+    @Test("that requests cannot be read is told, and holds up nothing")
+    func unreadable() async {
+        let world = World()
+        world.faults.change { $0[.redriveRequests] = [.unavailable] }
+        world.append(.message("m1"))
+        await world.runToEnd()
+        #expect(world.recorded == ["m1"])
+        #expect(world.events.all { if case .redrivesUnread(let reason) = $0 { reason } else { nil } }.count == 1)
+    }
+
     @Test("a busy intake looks for requests no more often than now and then")
     func whileBusy() async {
         var world = World()

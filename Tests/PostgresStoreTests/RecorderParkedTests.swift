@@ -145,6 +145,25 @@ import Testing
         #expect(try await world.count("parked_copies") == 0)
     }
 
+    @Test func aBacklogIsAskedForInStepsAndInTheOrderItCame() async throws {
+        let world = try await RecorderWorld()
+        try await world.owner.execute(
+            """
+            INSERT INTO gateway.parked_payloads VALUES ('\\x00', 'x');
+            INSERT INTO gateway.parked_updates (hash, idx, journal_id, journal_pos, received_at, source, reason,
+                endpoint_kind, endpoint_provider_id)
+              SELECT '\\x00', 3000 - n, 1, n, now(), 'meta', 'unknown_endpoint', 'cloud',
+                     CASE n % 3 WHEN 0 THEN 'PN0' ELSE 'PN2' END
+                FROM generate_series(1, 3000) n;
+            SELECT gateway.ensure_endpoint('cloud', 'PN2')
+            """)
+        #expect(try await world.recorder.redriveRequests(limit: 4).map(\.position) == [1, 2, 4, 5])
+        let asked = "SELECT count(*) FROM gateway.parked_updates WHERE redrive_requested_at IS NOT NULL"
+        #expect(try await world.value(asked) == "1000")
+        _ = try await world.recorder.redriveRequests(limit: 4)
+        #expect(try await world.value(asked) == "1000")
+    }
+
     @Test func aRedriveThatFailsAgainStaysParkedAndIsNotAskedForAnyMore() async throws {
         let world = try await RecorderWorld()
         _ = try await park(world, [parked(world, at: 1)])

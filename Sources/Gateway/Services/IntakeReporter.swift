@@ -56,6 +56,8 @@ package struct IntakeReporter: IntakeObserver {
             retries.increment()
             health.report(.degraded(reason: "recording waits: \(reason)"))
             logger.warning("recording waits", metadata: ["reason": "\(reason)", "delay": "\(delay)"])
+        case .redrivesUnread(let reason):
+            logger.warning("parked updates cannot be read; tried again", metadata: ["reason": "\(reason)"])
         case .parked(let position, let index, let sqlState):
             logger.warning(
                 "update parked",

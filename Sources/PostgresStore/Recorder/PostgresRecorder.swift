@@ -58,9 +58,12 @@ package struct PostgresRecorder: Recorder {
     package func redriveRequests(limit: Int) async throws(RecorderError) -> [RedriveRequest] {
         try await RecorderError.mapping { () async throws(PostgresError) in
             let connection = try await session.openIdle()
-            _ = try await connection.query(Self.markStatement, [])
-            let rows = try await connection.query(
-                Self.redriveStatement, [.int32(Int32(clamping: limit)), .int64(Self.redriveBytesMax)])
+            let values: [PostgresValue] = [.int32(Int32(clamping: limit)), .int64(Self.redriveBytesMax)]
+            var rows = try await connection.query(Self.redriveStatement, values)
+            // Those whose endpoint is known by now are asked for once nothing else is, so many at a time.
+            if rows.isEmpty, try await connection.query(Self.markStatement, []).one().int64(0) > 0 {
+                rows = try await connection.query(Self.redriveStatement, values)
+            }
             return try rows.map(Self.request)
         }
     }
