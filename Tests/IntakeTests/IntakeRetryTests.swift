@@ -141,6 +141,21 @@ struct IntakeRetryTests {
         #expect(world.events.all { if case .retrying = $0 { true } else { nil } }.count == 1)
     }
 
+    @Test("a message whose endpoint is gone is parked until there is one again")
+    func endpointGone() async {
+        let world = World()
+        world.append(.message("m1"))
+        world.faults.change { $0[.record] = Array(repeating: .stale([StaleRoute(message: 0, routes: [])]), count: 5) }
+        await world.run { _ in
+            await world.clock.untilSomebodySleeps(for: .milliseconds(100))
+            world.table.change { $0 = makeTable(endpoints: []) }
+            world.clock.advance(by: .milliseconds(100))
+            await world.journal.untilConfirmed(1)
+        }
+        #expect(world.counts(at: 1) == .only(.parked))
+        #expect(world.parked.map(\.reason) == ["unknown_endpoint"])
+    }
+
     /// The tenant's only lease became two while the database was away.
     @Test(
         "what waited for the database is decided as things are then: by the new table, or by what the database says",

@@ -66,15 +66,6 @@ import Testing
         try await expect(.refused, world, [world.message("w1", from: nil, .unclaimed)])
     }
 
-    @Test func anEndpointThatWentAwayIsRefused() async throws {
-        let world = try await RecorderWorld()
-        var message = world.message("w1", from: RecorderWorld.tess, .unclaimed)
-        message.endpoint = Endpoint(
-            id: UniqueID("e0000000-0000-0000-0000-00000000000e")!, reference: world.endpoint.reference, ownerID: nil,
-            phoneScope: "", accountIDScope: "PF")
-        try await expect(.refused, world, [message])
-    }
-
     @Test(arguments: [
         (#"{"billable":true,"category":"utility"}"#, Fate.recorded),
         (#"{"billable":"maybe"}"#, .recorded),  // waits: the message is not known yet

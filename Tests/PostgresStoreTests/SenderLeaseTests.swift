@@ -123,4 +123,45 @@ import Testing
         ).map { try $0.text(0) }.joined(separator: "\n")
         #expect(plan.contains("routes_phone_idx") && !plan.contains("Function Scan on sender_lease"), "\(plan)")
     }
+
+    @Test("an endpoint that became a landlord's own takes nothing to another, by a lease or into a thread")
+    func endpointOfAnother() async throws {
+        let world = try await RecorderWorld()
+        try await world.record([world.message("w1", from: RecorderWorld.tess, RecorderWorld.toTess)])
+        let thread = ThreadReference(
+            conversationID: try #require(try await world.thread(of: "w1")), landlordID: RecorderWorld.ann,
+            tenantID: nil,
+            propertyID: nil, isQuoted: true, lastMessageAt: nil, lastOutboundAt: nil)
+        try await world.owner.execute(
+            """
+            UPDATE gateway.endpoints SET scope = 'landlord', landlord_id = '\(RecorderWorld.bob)';
+            UPDATE gateway.identities SET scope = '\(RecorderWorld.bob)' WHERE kind = 'phone';
+            UPDATE gateway.people SET realm = '\(RecorderWorld.bob)'
+            """)
+        let messages = [
+            world.message("w2", from: RecorderWorld.tess, RecorderWorld.toTess),
+            world.message("w3", from: RecorderWorld.tess, .thread(thread, rung: .quoted)),
+            world.message("w4", from: RecorderWorld.tom, RecorderWorld.toTim),
+        ]
+        let batch = world.batch(messages, after: try await world.claim())
+        guard case .staleRoutes(let stale) = try await world.recorder.record(batch) else {
+            Issue.record("recorded for a landlord whose endpoint it is not")
+            return
+        }
+        #expect(stale.map(\.message) == [0, 1])
+        try await world.record([messages[2]])
+    }
+
+    @Test("nothing is recorded on an endpoint that is gone, whoever it is from")
+    func endpointGone() async throws {
+        let world = try await RecorderWorld()
+        try await world.owner.execute("DELETE FROM gateway.endpoints")
+        let batch = world.batch(
+            [world.message("w1", from: RecorderWorld.tess + 1, .unclaimed)], after: try await world.claim())
+        guard case .staleRoutes(let stale) = try await world.recorder.record(batch) else {
+            Issue.record("recorded on an endpoint that is gone")
+            return
+        }
+        #expect(stale.map(\.message) == [0] && stale[0].routes.isEmpty)
+    }
 }

@@ -33,14 +33,14 @@ WITH given AS MATERIALIZED (
          e.id_kind, e.id_scope, gateway.message_key(u.endpoint, u.wamid) AS key,
          t.person_id AS thread_person, coalesce(r.tenant_id, t.tenant_id) AS tenant,
          coalesce(r.property_id, t.property_id) AS property,
-         -- The commit decides: a lease, number or thread may have changed hands.
+         -- The commit decides: an endpoint, lease, number or thread may have changed hands, or be gone.
+         e.id IS NOT NULL AND (u.landlord IS NULL OR e.scope = 'platform' OR e.owner_id = u.landlord) AND
          CASE WHEN u.route_key IS NOT NULL THEN r.lease_id IS NOT NULL
               WHEN u.conversation IS NOT NULL THEN
                 t.landlord_id = u.landlord AND t.person_id = ANY (
                   gateway.sender_people(e.phone_scope, u.pk, e.id_kind, e.id_scope, u.account, u.sent_at))
               WHEN u.landlord IS NOT NULL THEN
-                (e.scope = 'platform' OR e.owner_id = u.landlord)
-                AND EXISTS (SELECT FROM gateway.route_landlords x WHERE x.landlord_id = u.landlord)
+                EXISTS (SELECT FROM gateway.route_landlords x WHERE x.landlord_id = u.landlord)
               ELSE true END AS holds
     FROM (SELECT gateway.setting('lease_grace_days')::integer AS grace) s
    CROSS JOIN unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::uuid[],
