@@ -1,23 +1,26 @@
 public import Messaging
 public import Routing
 
-/// Messages that wait for something to come true: unclaimed ones for a lease, withheld ones for the end of a reason.
+/// Messages that wait for something to come true: unclaimed ones for a lease, held ones for one landlord, withheld ones for the end of a reason.
 public protocol WaitingMessages: Sendable {
     /// People who are known by these, now or before they moved, whether they have anything waiting or not.
     func people(
         knownBy keys: [PhoneKey], or accounts: [AccountIdentity]
     ) async throws(RecorderError) -> [UniqueID]
 
-    /// People with unclaimed messages, in the order of their ids, after one of them.
+    /// People with unclaimed or held messages, in the order of their ids, after one of them.
     func unclaimedPeople(after: UniqueID?, limit: Int) async throws(RecorderError) -> [UniqueID]
 
-    /// Of these, those with unclaimed messages to whom a lease or a thread may lead by now, once for each endpoint.
+    /// Of these, those with unclaimed or held messages to whom a lease or a thread may lead by now, once for each endpoint.
     func senders(among people: [UniqueID]) async throws(RecorderError) -> [WaitingSender]
 
-    /// Gives all that a sender has unclaimed at the endpoint where it belongs, or holds it, in one transaction.
-    /// - Returns: how many messages; `nil` when the destination does not hold any more, and nothing was done.
+    /// Gives the oldest that a sender has unclaimed at the endpoint where it belongs, or holds it, in one transaction.
+    /// What was held between the landlord and others goes with it where that landlord is the only candidate left, and no
+    /// question is open.
+    /// - Returns: how many messages, fewer than the limit when none is left; `nil` when the destination does not hold any
+    ///   more, and nothing was done.
     func claim(
-        _ sender: WaitingSender, for destination: RecordedMessage.Destination, tableGeneration: UInt64
+        _ sender: WaitingSender, for destination: RecordedMessage.Destination, tableGeneration: UInt64, limit: Int
     ) async throws(RecorderError) -> Int?
 
     /// Landlords who are switched on and have withheld messages, in the order of their ids, after one of them.

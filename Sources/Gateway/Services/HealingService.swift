@@ -51,7 +51,12 @@ package final class HealingService: Service {
     }
 
     private func report(_ outcome: Healing.Outcome) {
-        guard !outcome.isEmpty else { return }
+        if let failure = outcome.failure {
+            logger.warning(
+                "some waiting messages stay where they are; tried again later",
+                metadata: ["senders_and_threads": "\(outcome.failed)", "error": "\(failure)"])
+        }
+        guard outcome.claimed + outcome.held + outcome.released > 0 else { return }
         claimed.increment(by: outcome.claimed)
         held.increment(by: outcome.held)
         released.increment(by: outcome.released)

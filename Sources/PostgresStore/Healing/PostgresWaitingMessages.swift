@@ -69,12 +69,13 @@ package struct PostgresWaitingMessages: WaitingMessages {
     }
 
     package func claim(
-        _ sender: WaitingSender, for destination: RecordedMessage.Destination, tableGeneration: UInt64
+        _ sender: WaitingSender, for destination: RecordedMessage.Destination, tableGeneration: UInt64, limit: Int
     ) async throws(RecorderError) -> Int? {
         var candidate: Candidate?
         var thread: ThreadReference?
+        var isOnlyOne = false
         switch destination {
-        case .lease(let by, _): candidate = by
+        case .lease(let by, let rung): (candidate, isOnlyOne) = (by, rung == .onlyCandidate)
         case .thread(let into, _): thread = into
         case .held: break
         case .landlord, .unclaimed: return nil
@@ -83,6 +84,7 @@ package struct PostgresWaitingMessages: WaitingMessages {
             .id(sender.personID), .id(sender.endpointID), .id(candidate?.landlordID ?? thread?.landlordID),
             PostgresValue(candidate) { .int64(Int64(clamping: $0.routeKey.value)) },
             .id(thread?.conversationID), .text(destination.metadata(generation: tableGeneration)),
+            .bool(isOnlyOne), .int32(Int32(clamping: limit)),
         ]
         return try await RecorderError.mapping { () async throws(PostgresError) in
             try await Contention.repeating { () async throws(PostgresError) in
@@ -134,7 +136,8 @@ extension PostgresWaitingMessages {
     private static let claim = PostgresStatement(
         name: "claim_messages",
         sql: """
-            SELECT gateway.claim_messages($1::uuid, $2::uuid, $3::uuid, $4::bigint, $5::uuid, $6::text::jsonb)
+            SELECT gateway.claim_messages(
+              $1::uuid, $2::uuid, $3::uuid, $4::bigint, $5::uuid, $6::text::jsonb, $7::boolean, $8::integer)
             """)
 
     private static let release = PostgresStatement(
