@@ -42,6 +42,7 @@ package struct Migration: Sendable, Hashable {
         Migration(27, "foreign-marks", PackageResources._027_foreign_marks_sql),
         Migration(28, "redrives", PackageResources._028_redrives_sql),
         Migration(29, "waiting", PackageResources._029_waiting_sql),
+        Migration(30, "conflicts", PackageResources._030_conflicts_sql),
     ]
 
     private init(_ number: Int32, _ name: String, _ bytes: [UInt8]) {

@@ -99,13 +99,13 @@ extension PostgresRecorder {
     private func writeStep(
         _ batch: RecordBatch, on connection: PostgresConnection
     ) async throws(PostgresError) -> RecordResult {
-        var applied = 0
+        var (applied, conflicts) = (0, 0)
         if !batch.identityChanges.isEmpty || batch.isEmptyStep {
             let row = try await connection.query(
                 Self.changesStatement, IdentityChangeColumns(batch.identityChanges).values + batch.fenceValues
             ).one()
             guard try row.int32(0) == 1 else { return try await refused(batch) }
-            applied = Int(try row.int32(1))
+            (applied, conflicts) = (Int(try row.int32(1)), Int(try row.int32(2)))
         }
         var outcome = RecordOutcome(counts: VerdictCounts())
         if !batch.isEmptyStep {
@@ -115,6 +115,7 @@ extension PostgresRecorder {
             outcome = written
         }
         outcome.isIdentityNews = outcome.isIdentityNews || applied > 0
+        outcome.identityConflicts += conflicts
         return .recorded(outcome)
     }
 
@@ -124,10 +125,13 @@ extension PostgresRecorder {
         sql: """
             WITH fence AS (
               UPDATE gateway.journal_checkpoints SET updated_at = now()
-               WHERE journal_id = $9::integer AND position = $11::bigint AND owner = $10::uuid RETURNING 1)
-            SELECT (SELECT count(*) FROM fence)::integer, coalesce((
-              SELECT gateway.change_identities($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-                       $7::bigint[], $8::timestamptz[]) FROM fence), 0)
+               WHERE journal_id = $9::integer AND position = $11::bigint AND owner = $10::uuid RETURNING 1),
+            applied AS MATERIALIZED (
+              SELECT (a).changes, (a).conflicts FROM (
+                SELECT gateway.apply_notices($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+                         $7::bigint[], $8::timestamptz[]) AS a FROM fence) x)
+            SELECT (SELECT count(*) FROM fence)::integer, coalesce((SELECT changes FROM applied), 0),
+                   coalesce((SELECT conflicts FROM applied), 0)
             """)
 }
 
