@@ -65,7 +65,7 @@ struct Database: Sendable {
             source: PostgresRouteSource(connection("routes")),
             pace: .init(
                 poll: .seconds(configuration.routePollSeconds), staleAfter: .seconds(configuration.routesStaleSeconds)),
-            database: health, logger: logger, published: { hints.add(HealingHints($0)) })
+            database: health, logger: logger, published: { hints.add($0) })
         self.routes = routes
         board.register("routes", blocksAcknowledging: false) { routes.health }
         let healer = RecorderSession(connection("healing"))

@@ -86,6 +86,8 @@ public struct HealingHints: Hashable, Sendable {
             delta.identities.keys.lazy.filter { $0.kind == .phone }.compactMap { UInt64($0.value) }
                 .map { PhoneKey(folded: $0) })
         landlords = Set(delta.landlords.keys)
+        // Whose endpoint it was may have been all that kept its senders from their landlords.
+        isEverything = delta.endpoints != nil
     }
 
     public var isEmpty: Bool { !isEverything && keys.isEmpty && accounts.isEmpty && landlords.isEmpty }

@@ -33,6 +33,16 @@ import Testing
         #expect(queue.take().isEmpty)
     }
 
+    @Test("looks at everything when the settings change that say what a candidate is")
+    func settings() {
+        let queue = HealingQueue()
+        let cursor = RouteCursor(snapshot: "1", epoch: "e")
+        for (days, isEverything) in [(30, false), (30, false), (10, true), (10, false)] as [(Int32, Bool)] {
+            queue.add(RouteDelta(cursor: cursor, settings: RouteSettings(leaseGraceDays: days)))
+            #expect(queue.take().isEverything == isEverything)
+        }
+    }
+
     @Test("hands out again what failed, and everything every five minutes")
     func failedAndSwept() {
         let queue = HealingQueue()

@@ -18,6 +18,13 @@ import Testing
         #expect(hints.accounts == [account] && hints.landlords == [uid(1)] && !hints.isEverything && !hints.isEmpty)
     }
 
+    @Test("of a changed endpoint are everything")
+    func endpoints() {
+        var delta = RouteDelta(cursor: RouteCursor(snapshot: "1", epoch: "e"))
+        delta.endpoints = [.shared]
+        #expect(HealingHints(delta).isEverything)
+    }
+
     @Test("of a full load are everything, of a change without news nothing")
     func extremes() {
         #expect(HealingHints(nil) == .everything)

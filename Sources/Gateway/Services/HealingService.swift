@@ -1,6 +1,7 @@
 package import Intake
 package import Logging
 import Metrics
+package import Routing
 import ServiceLifecycle
 import Synchronization
 
@@ -81,6 +82,8 @@ package final class HealingQueue: Sendable {
         var seen = HealingHints()
         var seenEarlier = HealingHints()
         var ticks = 0
+        /// As the last change of the table told them.
+        var settings: RouteSettings?
     }
 
     private let state = Mutex(State())
@@ -99,6 +102,20 @@ package final class HealingQueue: Sendable {
         guard !hints.isEmpty else { return }
         state.withLock { $0.fresh.formUnion(hints) }
         signal.yield()
+    }
+
+    /// - Parameter delta: what changed in the routing table; `nil` = it was loaded whole.
+    package func add(_ delta: RouteDelta?) {
+        var hints = HealingHints(delta)
+        if let settings = delta?.settings {
+            // What counts as a candidate at all has changed.
+            let isChange = state.withLock { state in
+                defer { state.settings = settings }
+                return state.settings.map { $0 != settings } ?? false
+            }
+            if isChange { hints.isEverything = true }
+        }
+        add(hints)
     }
 
     func take() -> HealingHints {
