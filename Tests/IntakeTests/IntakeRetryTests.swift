@@ -141,6 +141,21 @@ struct IntakeRetryTests {
         #expect(world.events.all { if case .retrying = $0 { true } else { nil } }.count == 1)
     }
 
+    @Test("so is what waited while a refused update beside it was looked for")
+    func decidedAnewBesideRefused() async {
+        let leases = [lease(8, of: .tenant, landlord: 2), lease(9, of: .tenant, landlord: 3)]
+        let world = World(routes: { question, _ in question.phone == Person.tenant.key ? leases : [] })
+        world.poison.change { $0 = ["bad": "22021"] }
+        world.faults.change { $0[.rehearse] = Array(repeating: .unavailable, count: 6) }
+        world.append(.message("m1"), .message("bad"))
+        await world.run { _ in
+            await world.clock.untilSomebodySleeps(for: .milliseconds(100))
+            world.table.change { $0 = makeTable(leases) }
+            await world.passingTime { await world.journal.untilConfirmed(1) }
+        }
+        #expect(world.counts(at: 1) == VerdictCounts([.held, .parked]))
+    }
+
     @Test("a message whose endpoint is gone is parked until there is one again")
     func endpointGone() async {
         let world = World()
