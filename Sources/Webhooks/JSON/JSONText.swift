@@ -59,17 +59,33 @@ extension JSONValue {
     }
 
     @inline(never)
-    private func isEscapedText(_ expected: StaticString) -> Bool { text == expected.description }
-
-    /// Whether two strings or numbers have the same characters.
-    func hasSameText(as other: JSONValue) -> Bool {
-        if token.hasEscapes || other.token.hasEscapes {
-            guard let text = scalarText, let otherText = other.scalarText else { return false }
-            return text.utf8.elementsEqual(otherText.utf8)
+    private func isEscapedText(_ expected: StaticString) -> Bool {
+        var characters = JSONUnescaping(content)
+        for offset in 0..<expected.utf8CodeUnitCount where characters.next() != expected.utf8Start[offset] {
+            return false
         }
+        return characters.next() == nil
+    }
+
+    /// Whether two strings or numbers have the same characters. It costs no more than the shorter of the two is long:
+    /// one value is compared with each of a list, and both come from outside.
+    func hasSameText(as other: JSONValue) -> Bool {
+        if token.hasEscapes || other.token.hasEscapes { return hasSameUnescapedText(as: other) }
         let content = content
         let otherContent = other.content
         return content.count == otherContent.count && content.elementsEqual(otherContent)
+            && (isString || isNumber) && (other.isString || other.isNumber)
+    }
+
+    @inline(never)
+    private func hasSameUnescapedText(as other: JSONValue) -> Bool {
+        guard isString || isNumber, other.isString || other.isNumber else { return false }
+        var characters = JSONUnescaping(content)
+        var otherCharacters = JSONUnescaping(other.content)
+        while let byte = characters.next() {
+            guard byte == otherCharacters.next() else { return false }
+        }
+        return otherCharacters.next() == nil
     }
 
     /// The text of a string, the digits of a number, `nil` for anything else.
@@ -78,10 +94,11 @@ extension JSONValue {
         return isNumber ? String(decoding: content, as: UTF8.self) : nil
     }
 
-    /// A whole number, written as a number or as a string; `nil` where it does not fit or is written with an exponent.
-    /// A fraction is cut off.
+    /// A whole number, written as a number or as a string; `nil` where it does not fit, is longer than
+    /// `JSONText.integerLengthMax` or is written with an exponent. A fraction is cut off.
     var integer: Int64? {
-        isNumber || isString ? withCharacters(JSONText.integer) : nil
+        guard isNumber || isString, content.count <= JSONText.integerLengthMax else { return nil }
+        return withCharacters(JSONText.integer)
     }
 
     private func decoded() -> (text: String, isExact: Bool) {
@@ -107,6 +124,12 @@ enum JSONText {
         default: nil
         }
     }
+
+    /// As many bytes as one character may have while it is written as an escape: `\u002b`.
+    static let escapeLengthMax = 6
+
+    /// In bytes as they stand in the text. One number may belong to each of many updates.
+    static let integerLengthMax = 256
 
     /// An optional minus sign, at most eighteen digits (they never overflow, and nothing we read needs more), and
     /// perhaps a fraction, which is cut off.
@@ -159,7 +182,7 @@ enum JSONText {
     }
 
     /// What a backslash and one letter stand for.
-    private static func single(_ letter: UInt8) -> UInt8 {
+    fileprivate static func single(_ letter: UInt8) -> UInt8 {
         switch letter {
         case UInt8(ascii: "b"): 0x08
         case UInt8(ascii: "f"): 0x0C
@@ -172,7 +195,7 @@ enum JSONText {
 
     /// Reads four hex digits at `position` and, after the first half of a surrogate pair, the second half's escape.
     /// - Returns: `nil` for U+0000 and for half a pair.
-    private static func unicodeEscape(
+    fileprivate static func unicodeEscape(
         _ content: UnsafeBufferPointer<UInt8>, at position: inout Int
     ) -> Unicode.Scalar? {
         let unit = codeUnit(content, at: position)
@@ -190,5 +213,30 @@ enum JSONText {
 
     private static func codeUnit(_ content: UnsafeBufferPointer<UInt8>, at position: Int) -> UInt32 {
         (0..<4).reduce(0) { $0 << 4 | (hexValue(content[position + $1]) ?? 0) }
+    }
+}
+
+/// The characters of a string one after the other, escapes resolved as `JSONText.unescape` does: for comparing, which
+/// ends at the first difference.
+private struct JSONUnescaping: IteratorProtocol {
+    private let content: UnsafeBufferPointer<UInt8>
+    private var position = 0
+    /// What is left of the last escape.
+    private var rest = Unicode.UTF8.EncodedScalar()
+
+    init(_ content: UnsafeBufferPointer<UInt8>) { self.content = content }
+
+    mutating func next() -> UInt8? {
+        if !rest.isEmpty { return rest.removeFirst() }
+        guard position < content.count else { return nil }
+        let byte = content[position]
+        position += 1
+        guard byte == UInt8(ascii: "\\") else { return byte }
+        let letter = content[position]
+        position += 1
+        guard letter == UInt8(ascii: "u") else { return JSONText.single(letter) }
+        let scalar = JSONText.unicodeEscape(content, at: &position) ?? "\u{FFFD}"
+        rest = UTF8.encode(scalar).unsafelyUnwrapped
+        return rest.removeFirst()
     }
 }

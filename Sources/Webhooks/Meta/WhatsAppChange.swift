@@ -117,7 +117,8 @@ extension MetaReading {
             }
         case .messages where change.isHistory:
             // Files of messages that were told before, as they become ready.
-            readThread(nil, messages: list, in: change, contacts: WhatsAppContacts(change.contacts))
+            readThread(
+                nil, messages: list, us: change.displayNumber, in: change, contacts: WhatsAppContacts(change.contacts))
         case .messages, .statuses:
             let what = change.isHistory ? "history" : Label.text("field:", change.field)
             for _ in list.elements where !isFull { append(.ignored(what: what)) }

@@ -27,20 +27,22 @@ extension MetaReading {
     /// `history[].threads[].messages[]`.
     mutating func readHistory(_ chunks: JSONValue, in change: WhatsAppChange) {
         let contacts = WhatsAppContacts(change.contacts)
+        let us = change.displayNumber
         for chunk in chunks.elements {
             guard let threads = chunk["threads"] else { continue }
             for thread in threads.elements {
                 guard let messages = thread["messages"] else { continue }
-                readThread(thread["id"], messages: messages, in: change, contacts: contacts)
+                readThread(thread["id"], messages: messages, us: us, in: change, contacts: contacts)
             }
         }
     }
 
     /// What cannot be read is let be: it comes in thousands, nobody waits for it, and parked each would keep the body.
+    /// - Parameter us: the endpoint's own number.
     mutating func readThread(
-        _ thread: JSONValue?, messages: JSONValue, in change: WhatsAppChange, contacts: WhatsAppContacts
+        _ thread: JSONValue?, messages: JSONValue, us: PhoneNumber?, in change: WhatsAppChange,
+        contacts: WhatsAppContacts
     ) {
-        let us = change.displayNumber
         for element in messages.elements where !isFull {
             let event = update(element) { value throws(Refusal) in
                 try pastMessage(value, thread: thread, us: us, in: change, contacts: contacts)

@@ -112,7 +112,7 @@ extension JSONValue {
 
     /// A business-scoped id where a phone number is expected.
     var scopedAccountID: String? {
-        isString && withCharacters(Self.isScopedID) ? accountID : nil
+        isString && content.count <= Self.accountIDLengthMax && withCharacters(Self.isScopedID) ? accountID : nil
     }
 
     static func isScopedID(_ text: String) -> Bool {
@@ -128,11 +128,15 @@ extension JSONValue {
 
     /// A `wa_id`: international digits without a plus sign. Anything else that is surely international is understood.
     var phone: PhoneNumber? {
-        isString || isNumber ? withCharacters(Self.phone) : nil
+        guard isString || isNumber, content.count <= Self.phoneLengthMax * JSONText.escapeLengthMax else { return nil }
+        return withCharacters(Self.phone)
     }
 
+    /// The longest form of a phone number that is understood, in bytes.
+    private static let phoneLengthMax = 32
+
     private static func phone(_ characters: UnsafeBufferPointer<UInt8>) -> PhoneNumber? {
-        guard (8...32).contains(characters.count) else { return nil }
+        guard (8...phoneLengthMax).contains(characters.count) else { return nil }
         let isBare = characters.count <= 15 && characters.allSatisfy { $0 &- UInt8(ascii: "0") < 10 }
         if isBare, characters[0] != UInt8(ascii: "0") {
             return PhoneNumber(digits: characters.reduce(0) { $0 * 10 + UInt64($1 &- UInt8(ascii: "0")) })
@@ -143,7 +147,9 @@ extension JSONValue {
 
     /// A number of ours as it is shown: international, in whatever form, the plus sign often left out.
     var displayedPhone: PhoneNumber? {
-        guard let text = scalarText, text.utf8.count <= 32 else { return nil }
+        guard content.count <= Self.phoneLengthMax * JSONText.escapeLengthMax, let text = scalarText,
+            text.utf8.count <= Self.phoneLengthMax
+        else { return nil }
         return PhoneNumber(parsing: text.hasPrefix("+") ? text : "+" + text)
     }
 }
