@@ -87,6 +87,29 @@ import Testing
         #expect(message.sender == Sender(accountID: "GB.2"))
     }
 
+    /// Who wrote, the contacts beside it.
+    @Test(
+        arguments: [
+            (#""from_user_id":"GB.1""#, "[]"), (#""from":"","from_user_id":"GB.1""#, "[]"), (#""from":"GB.1""#, "[]"),
+            (#""from":null,"from_user_id":"GB.1""#, #"[{"user_id":"GB.1","wa_id":"447911999999"}]"#),
+        ])
+    func `where the old number is hidden the old id says who wrote, and nothing is learnt`(
+        members: String, contacts: String
+    ) throws {
+        let message = try message(
+            members, system: #""type":"user_changed_number","wa_id":"447911999999""#, contacts: contacts)
+        #expect(message.identityChanges.isEmpty)
+        #expect(message.sender == Sender(accountID: "GB.1"))
+    }
+
+    @Test func `where the old number is hidden a new id takes the old one's place`() throws {
+        let message = try message(
+            #""from_user_id":"GB.1""#,
+            system: #""type":"user_changed_number","wa_id":"447911999999","user_id":"GB.2""#)
+        #expect(message.identityChanges == [.account(from: "GB.1", to: "GB.2")])
+        #expect(message.sender == Sender(phone: Self.new, accountID: "GB.2"))
+    }
+
     @Test func `a number is known from the new place alone`() throws {
         let message = try message(#""x":1"#, system: #""type":"user_changed_number","wa_id":"447911999999""#)
         #expect(message.identityChanges.isEmpty)

@@ -12,17 +12,20 @@ struct WhatsAppAuthor {
     mutating func hear(_ news: WhatsAppIdentityNews?) {
         guard let news else { return }
         identityChanges = news.changes
-        if let phone = news.newPhone {
-            sender.phone = phone
-            // Beside a new number, an id that is not called new may be the old one.
-            if news.newAccountID == nil {
+        if let accountID = news.newAccountID {
+            sender.phone = news.newPhone ?? sender.phone
+            sender.accountID = accountID
+            sender.parentAccountID = news.newParentAccountID
+        } else if let phone = news.newPhone {
+            // The id is made anew with the number: one that is not called new may be the old one, and must not be
+            // learnt with the new number. Where the old number is hidden, it is all that says who wrote.
+            if news.oldPhone == nil, sender.accountID != nil {
+                sender.phone = nil
+            } else {
+                sender.phone = phone
                 sender.accountID = nil
                 sender.parentAccountID = nil
             }
-        }
-        if let accountID = news.newAccountID {
-            sender.accountID = accountID
-            sender.parentAccountID = news.newParentAccountID
         }
     }
 }
@@ -32,6 +35,8 @@ struct WhatsAppAuthor {
 /// `from` is the old number. The old id stands in one of four places, by edition: `previous_user_id`, `from_user_id`,
 /// `from`, or in the body alone.
 struct WhatsAppIdentityNews {
+    /// `nil` where it is hidden.
+    let oldPhone: PhoneNumber?
     let newPhone: PhoneNumber?
     let newAccountID: String?
     let newParentAccountID: String?
@@ -47,7 +52,8 @@ struct WhatsAppIdentityNews {
         newPhone = place?.phone
         newAccountID = system["user_id"]?.accountID ?? place?.scopedAccountID
         newParentAccountID = system["parent_user_id"]?.accountID
-        if let old = fields.from?.phone ?? system["customer"]?.phone, let new = newPhone, old.key != new.key {
+        oldPhone = fields.from?.phone ?? system["customer"]?.phone
+        if let old = oldPhone, let new = newPhone, old.key != new.key {
             changes.append(.phone(from: old, to: new))
         }
         guard let new = newAccountID else { return }
