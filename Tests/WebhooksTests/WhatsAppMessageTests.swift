@@ -251,10 +251,26 @@ import Testing
         #expect(message.sender.username == expected)
     }
 
-    @Test func `a shared card is read where it is all there is`() throws {
-        let card = #"BEGIN:VCARD\r\nFN:Ann Example\r\nTEL;TYPE=CELL:+447911123456\r\nEND:VCARD"#
-        let members = #""type":"contacts","contacts":[{"vcard":"\#(card)"}]"#
-        let message = try #require(decode(message: #""from":"447911123456","id":"a","# + members)?.message)
-        #expect(message.body == "Ann Example, +447911123456")
+    /// A line of a card → the number in it.
+    @Test(
+        arguments: [
+            ("TEL;TYPE=CELL:+447911123456", "+447911123456"),
+            ("item1.TEL;waid=447911123456:+44 7911 123456", "+44 7911 123456"),
+            ("item1.TEL;type=CELL;WAID=447911123456:", "447911123456"), ("tel:+447911123456", "+447911123456"),
+            ("TEL;VALUE=uri:tel:+44-7911-123456", "+44-7911-123456"), (#"TEL:+4479\r\n 11123456"#, "+447911123456"),
+            ("TEL:", nil), ("TEL", nil), ("XTEL:1", nil), (":", nil),
+        ] as [(String, String?)])
+    func `a shared card gives what is not told beside it`(line: String, number: String?) throws {
+        let card = #"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Ann Example\r\n\#(line)\r\nEND:VCARD"#
+        func body(_ members: String) throws -> String? {
+            let contact = #"{"vcard":"\#(card)"\#(members)}"#
+            let whole = #""from":"447911123456","id":"a","type":"contacts","contacts":[\#(contact)]"#
+            return try #require(decode(message: whole)?.message).body
+        }
+        #expect(try body("") == ["Ann Example", number].compactMap { $0 }.joined(separator: ", "))
+        #expect(
+            try body(#","name":{"formatted_name":"Annie"}"#)
+                == ["Annie", number].compactMap { $0 }.joined(separator: ", "))
+        #expect(try body(#","phones":[{"phone":"7"}]"#) == "Ann Example, 7")
     }
 }

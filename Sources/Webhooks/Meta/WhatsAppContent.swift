@@ -67,22 +67,14 @@ struct WhatsAppContent {
 
     /// `Barbara J. Johnson, +1 (415) 555-0829`. What it says is the sender's word, and no identity of anybody's.
     private static func contact(_ contact: JSONValue) -> String? {
-        var parts = [contact["name"]?.firstText("formatted_name", "first_name")].compactMap { $0 }
-        if let phones = contact["phones"] {
-            parts += phones.elements.compactMap { $0.firstText("phone", "wa_id") }
+        var name = contact["name"]?.firstText("formatted_name", "first_name")
+        var numbers = contact["phones"]?.elements.compactMap { $0.firstText("phone", "wa_id") } ?? []
+        if name == nil || numbers.isEmpty, let card = contact["vcard"]?.text.map(VCard.init) {
+            name = name ?? card.name
+            if numbers.isEmpty { numbers = card.numbers }
         }
-        if parts.isEmpty, let card = contact["vcard"]?.text { parts = lines(of: card, ["FN", "TEL"]) }
+        let parts = [name].compactMap { $0 } + numbers
         return parts.isEmpty ? nil : parts.joined(separator: ", ")
-    }
-
-    /// The values of a vCard's lines of these names: `TEL;TYPE=CELL:+14155550829`.
-    private static func lines(of card: String, _ names: [String]) -> [String] {
-        card.split(whereSeparator: \.isNewline).compactMap { line in
-            let name = line.prefix { $0 != ":" && $0 != ";" }
-            guard names.contains(String(name)), let colon = line.firstIndex(of: ":") else { return nil }
-            let value = line[line.index(after: colon)...]
-            return value.isEmpty ? nil : String(value)
-        }
     }
 
     /// The customer's words, then a line an item: `2 × di9ozbzfi4, 30 USD`.

@@ -42,14 +42,8 @@ struct VPSContent {
 
     /// A vCard's name and numbers: `Sam Plumber, +44 7911 000111`.
     private static func contact(_ card: String) -> String? {
-        var parts: [String] = []
-        for line in card.split(whereSeparator: \.isNewline) {
-            guard let colon = line.firstIndex(of: ":") else { continue }
-            // `item1.TEL;type=CELL;waid=…:+44…`: a group before the name, parameters after it.
-            let name = line[..<colon].prefix { $0 != ";" }.split(separator: ".").last?.uppercased()
-            let value = line[line.index(after: colon)...]
-            if name == "FN" || name == "TEL", !value.isEmpty { parts.append(String(value)) }
-        }
+        let card = VCard(card)
+        let parts = [card.name].compactMap { $0 } + card.numbers
         return parts.isEmpty ? nil : parts.joined(separator: ", ")
     }
 
