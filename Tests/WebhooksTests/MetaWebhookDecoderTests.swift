@@ -26,6 +26,10 @@ import Testing
             ),
             (#"{"entry":[{"changes":{}}]}"#, "undecodable", ["undecodable bad_field"]),
             (
+                #"{"object":"page","entry":[{"messaging":[{}],"standby":{"a":1}}]}"#, "mixed",
+                ["ignored messenger:none", "undecodable bad_field"]
+            ),
+            (
                 #"{"object":"page","entry":[{"messaging":[{},{}]},{"standby":[{}]}]}"#, "messenger",
                 ["ignored messenger:none", "ignored messenger:none", "ignored standby"]
             ),
@@ -61,9 +65,17 @@ import Testing
                 ["undecodable bad_field", "text", "undecodable bad_field", "undecodable bad_field"]
             ),
             (change(#""messages":{"a":1}"#), "undecodable", ["undecodable bad_field"]),
-            (change(#""messages":{"a":1},"statuses":[\#(status)]"#), "statuses", ["read"]),
+            (change(#""messages":{"a":1},"statuses":[\#(status)]"#), "mixed", ["read", "undecodable bad_field"]),
+            (change(#""messages":{"a":1},"statuses":7"#), "undecodable", ["undecodable bad_field"]),
+            (change(#""messages":7,"messages":[\#(message)]"#), "messages", ["text"]),
             (change(#""messages":[\#(message)],"messages":[]"#), "messages", ["ignored field:messages"]),
             (change(#""messages":[],"errors":[{"code":1}]"#), "errors", ["ignored errors"]),
+            (change(#""errors":[{"code":1}],"messages":[\#(message)]"#), "mixed", ["text", "ignored errors"]),
+            (change(#""errors":[],"messages":[\#(message)]"#), "messages", ["text"]),
+            (change(#""errors":[]"#), "messages", ["ignored field:messages"]),
+            (change(#""errors":null"#), "messages", ["ignored field:messages"]),
+            (change(#""errors":{"code":1}"#), "errors", ["ignored errors"]),
+            (change(#""errors":[{"code":1}]"#, field: "flows"), "flows", ["account flows"]),
             (change(#""contacts":[]"#), "messages", ["ignored field:messages"]),
             (change(#""messages":null"#), "messages", ["ignored field:messages"]),
             (
@@ -85,16 +97,37 @@ import Testing
                 change(
                     #""history":[{"threads":[{"messages":[{},{}]},{}]},7,{"errors":[]},{"threads":[{"messages":[1]}]}]"#,
                     field: "history"), "history",
-                ["ignored history:unreadable", "ignored history:unreadable", "ignored history:unreadable"]
+                Array(repeating: "ignored history:unreadable", count: 4)
+            ),
+            (change(#""history":[{"errors":[{"code":2593109}]}]"#, field: "history"), "errors", ["ignored errors"]),
+            (
+                change(
+                    #""history":[{"errors":[{"code":1}]},{"errors":[7],"threads":[{"messages":[\#(message)]}]}]"#,
+                    field: "history"), "mixed", ["history incoming text", "ignored errors"]
             ),
             (
-                change(#""history":[{"errors":[{"code":2593109}]}]"#, field: "history"), "history",
-                ["ignored field:history"]
+                change(
+                    #""history":[{"threads":{"a":1}},{"threads":[{"messages":7},{"messages":null},8]}]"#,
+                    field: "history"), "history",
+                ["ignored history:unreadable", "ignored history:unreadable", "ignored history:unreadable"]
+            ),
+            (change(#""history":{"threads":[]}"#, field: "history"), "undecodable", ["undecodable bad_field"]),
+            (
+                change(#""user_preferences":{"wa_id":"447911123456","value":"stop"}"#, field: "user_preferences"),
+                "undecodable", ["undecodable bad_field"]
+            ),
+            (
+                change(
+                    #""messages":[\#(message)],"user_preferences":[{"wa_id":"447911123456","value":"stop"}]"#),
+                "messages", ["text", "preference stop"]
             ),
             (#"{"field":"messages"}"#, "undecodable", ["undecodable missing_field"]),
             (#"{"field":"messages","value":[]}"#, "undecodable", ["undecodable bad_field"]),
-            (#"{"field":"account_update"}"#, "account_update", ["ignored field:account_update"]),
-            (#"{"field":"account_update","value":7}"#, "account_update", ["ignored field:account_update"]),
+            (#"{"field":"account_update"}"#, "undecodable", ["undecodable missing_field"]),
+            (#"{"field":"account_update","value":7}"#, "undecodable", ["undecodable bad_field"]),
+            (#"{"field":"user_preferences","value":[]}"#, "undecodable", ["undecodable bad_field"]),
+            (#"{"field":"history","value":"x"}"#, "undecodable", ["undecodable bad_field"]),
+            (#"{"field":"calls","value":7}"#, "calls", ["ignored field:calls"]),
             ("[]", "undecodable", ["undecodable unknown_shape"]), ("{}", "none", ["ignored field:none"]),
             ("null," + change(#""messages":[\#(message)]"#), "mixed", ["undecodable unknown_shape", "text"]),
         ] as [(String, String, [String])])

@@ -135,7 +135,7 @@ import Testing
             (#"[{"wa_id":"447911123456"}]"#, "undecodable missing_field"),
             (#"[{"wa_id":"447911123456","value":"stop"},7]"#, "undecodable bad_field"),
             (#"[{"wa_id":"447911123456","value":7}]"#, "undecodable bad_field"),
-            ("{}", "ignored field:user_preferences"),
+            ("{}", "undecodable bad_field"), (#""stop""#, "undecodable bad_field"),
             ("[]", "ignored field:user_preferences"), ("null", "ignored field:user_preferences"),
         ])
     func `a wish that cannot be read keeps all of them`(list: String, summary: String) {

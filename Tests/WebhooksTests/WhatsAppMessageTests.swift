@@ -49,6 +49,18 @@ import Testing
                 447_911_123_456, "GB.1a", nil
             ),
             (#""from":"447911123456""#, #"{"wa_id":"447911123456"}"#, 447_911_123_456, nil, nil),
+            (
+                #""from_parent_user_id":"GB.ENT.2""#, #"[{"wa_id":"447911123456","parent_user_id":"GB.ENT.2"}]"#,
+                447_911_123_456, nil, "GB.ENT.2"
+            ),
+            (
+                #""from":"","from_parent_user_id":"GB.ENT.2""#, #"[{"wa_id":"447911123456","user_id":"GB.1a"}]"#,
+                447_911_123_456, "GB.1a", "GB.ENT.2"
+            ),
+            (
+                #""from_parent_user_id":"GB.ENT.2""#, #"[{"wa_id":"447911123456","parent_user_id":"GB.ENT.3"}]"#, nil,
+                nil, "GB.ENT.2"
+            ),
         ] as [(String, String, UInt64?, String?, String?)])
     func `the sender is found in any of the places`(
         from: String, contacts: String, phone: UInt64?, accountID: String?, parentID: String?
@@ -71,6 +83,23 @@ import Testing
             #""messages":[\#(messages.joined(separator: ","))],"contacts":[\#(contacts.joined(separator: ","))]"#
         let decoded = decode(webhook(changes: change(members)))
         #expect(decoded.updates.map { $0.message?.sender.displayName } == people.map { "P\($0)" })
+    }
+
+    @Test(arguments: [#""from":"12""#, #""from":["a"]"#, #""from":7.5"#, #""from":"","from_user_id":"GB.\u0000""#])
+    func `a message that names somebody unreadable is not the only contact's`(from: String) {
+        let contacts = #"[{"wa_id":"447911123456","user_id":"GB.1a"}]"#
+        #expect(decode(message: from + "," + Self.text, contacts: contacts)?.summary == "undecodable bad_field")
+    }
+
+    @Test func `the contact of a message is not the recipient of a status beside it`() {
+        let members =
+            #""contacts":[{"wa_id":"447911123456"}],"messages":[{"from":"447911123456",\#(Self.text)}],"#
+            + #""statuses":[{"id":"s","status":"read"}]"#
+        let updates = decode(webhook(changes: change(members))).updates
+        #expect(updates.map(\.summary) == ["text", "read"])
+        #expect(updates.last?.status?.recipient == nil)
+        let alone = decode(webhook(changes: change(members.replacing("messages", with: "messagez")))).updates
+        #expect(alone.map { $0.status?.recipient?.phone?.digits } == [447_911_123_456])
     }
 
     @Test func `two messages and one contact without ids stay apart`() {

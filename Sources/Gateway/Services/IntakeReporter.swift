@@ -91,7 +91,8 @@ package struct IntakeReporter: IntakeObserver {
         logger.warning(
             "Meta reports trouble with the account or the app",
             metadata: [
-                "webhooks": "\(errors)", "next": "look in gateway.webhook_log_text where event = 'errors'",
+                "webhooks": "\(errors)",
+                "next": "look in gateway.webhook_log_text where event in ('errors', 'mixed')",
             ])
     }
 

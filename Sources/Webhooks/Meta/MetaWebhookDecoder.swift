@@ -3,9 +3,11 @@ public import Messaging
 /// Makes events of the body of a webhook from Meta: every update of it becomes exactly one, in the order of the text.
 ///
 /// Updates are the elements of `messages`, `statuses`, `message_echoes` and of the threads of `history`, and on
-/// Messenger and Instagram those of `messaging` and `standby`; one for each change or entry that has none of these; one
-/// for a body that is no JSON, has no entries or is about something else. A part that is not what it should be becomes
-/// `undecodable` and leaves the rest unharmed. Unknown fields and types are never an error.
+/// Messenger and Instagram those of `messaging` and `standby`; after them one for each change with preferences, one for
+/// each with errors that belong to no message, and one for each change or entry whose list is none; one for each that
+/// has nothing of all this; one for a body that is no JSON, has no entries or is about something else. A part that is
+/// not what it should be becomes `undecodable` and leaves the rest unharmed. Unknown fields and types are never an
+/// error.
 public struct MetaWebhookDecoder: Sendable {
     /// More updates than this in one body are one undecodable update: Meta sends a thousand at most, a history some
     /// thousands, and an update costs some 400 bytes of memory while its batch is recorded.
@@ -143,10 +145,9 @@ extension MetaReading {
                 ignore("standby", event: product.messaging?.label ?? "messaging")
             }
         }
-        guard updates.count == before else { return }
         if entry.isMisshapen {
             refuse(value, .badField, "what an entry holds is not a list")
-        } else {
+        } else if updates.count == before {
             ignore("entry")
         }
     }
@@ -180,7 +181,9 @@ extension MetaReading {
         let named = field.flatMap { $0.isString ? $0.isText("messages") : nil }
         let isMessages = named ?? (value?["messaging_product"] != nil)
         guard let value, value.isObject else {
-            if !isMessages { return ignore(Label.text("field:", field), event: Label.text("", field)) }
+            if !Self.isUnderstood(field) {
+                return ignore(Label.text("field:", field), event: Label.text("", field))
+            }
             return refuse(change, value == nil ? .missingField : .badField, "a change has no value that is an object")
         }
         readWhatsApp(WhatsAppChange(value, field: field, isMessages: isMessages, entry: entry), whole: change)

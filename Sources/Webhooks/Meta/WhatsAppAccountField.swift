@@ -97,6 +97,13 @@ private struct WhatsAppAccountField {
 }
 
 extension MetaReading {
+    /// Whether a change of that field must be an object to be understood.
+    static func isUnderstood(_ field: JSONValue?) -> Bool {
+        if WhatsAppAccountField.named(field) != nil { return true }
+        let others: [StaticString] = ["messages", "history", "smb_message_echoes", "user_preferences"]
+        return field.map { field in field.isString && others.contains { field.isText($0) } } ?? false
+    }
+
     /// News about an account, named by the id of the WhatsApp business account; `nil` for any other field.
     func whatsAppAccountUpdate(_ change: WhatsAppChange) throws(Refusal) -> InboundEvent? {
         guard let field = WhatsAppAccountField.named(change.field) else { return nil }

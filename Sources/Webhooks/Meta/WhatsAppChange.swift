@@ -15,7 +15,7 @@ struct WhatsAppChange {
     let isMessages: Bool
     let entry: MetaEntry
 
-    /// The lists that hold updates, in the order of the text.
+    /// The lists that hold updates, in the order of the text; also what stands in the place of one and is none.
     private(set) var lists: [(kind: ListKind, value: JSONValue)] = []
     private(set) var contacts: JSONValue?
     private(set) var errors: JSONValue?
@@ -23,8 +23,6 @@ struct WhatsAppChange {
     /// `nil` without a readable `metadata.phone_number_id`.
     private(set) var endpoint: EndpointReference?
     private var metadata: JSONValue?
-    /// One of the lists is something else than a list.
-    private(set) var isMisshapen = false
 
     init(_ value: JSONValue, field: JSONValue?, isMessages: Bool, entry: MetaEntry) {
         self.value = value
@@ -52,7 +50,25 @@ struct WhatsAppChange {
     /// The last of two lists of one name counts, at its own place.
     private mutating func set(_ kind: ListKind, _ value: JSONValue) {
         lists.removeAll { $0.kind == kind }
-        if value.isArray { lists.append((kind, value)) } else if !value.isNull { isMisshapen = true }
+        if !value.isNull { lists.append((kind, value)) }
+    }
+
+    /// One of the lists is something else than a list.
+    var isMisshapen: Bool { lists.contains { !$0.value.isArray } }
+
+    /// Trouble with the account or the app, which belongs to no message. Other fields call other things by this name.
+    var hasErrors: Bool {
+        if isMessages || isHistory, errors?.isTrouble == true { return true }
+        return lists.contains { list in
+            list.kind == .history && list.value.elements.contains { $0["errors"]?.isTrouble == true }
+        }
+    }
+
+    /// There is one message, status or preference, whatever the list.
+    var holdsOne: Bool {
+        var count = preferences?.elements.prefix(2).reduce(0) { count, _ in count + 1 } ?? 0
+        for list in lists { count += list.value.elements.prefix(2).reduce(0) { count, _ in count + 1 } }
+        return count == 1
     }
 
     /// The number the endpoint itself is called by. Its form is for display: often bare digits, sometimes not.
@@ -84,24 +100,36 @@ struct WhatsAppChange {
 }
 
 extension MetaReading {
+    /// First the lists, in the order of the text; after them what else a change holds.
     mutating func readWhatsApp(_ change: WhatsAppChange, whole: JSONValue) {
         let before = updates.count
         for list in change.lists where !isFull { readList(list.value, of: list.kind, in: change) }
-        if updates.count > before {
-            note(change.label)
-        } else if change.isMisshapen {
-            refuse(whole, .badField, "a list of a change is not a list")
-        } else if change.isMessages, change.errors != nil {
-            ignore("errors")
-        } else {
-            readAccountField(change, whole: whole)
+        if updates.count > before { note(change.label) }
+        if change.isMisshapen { refuse(whole, .badField, "a list of a change is not a list") }
+        readField(of: change, whole: whole) { reading throws(Refusal) in try reading.whatsAppPreferences(change) }
+        if change.hasErrors { ignore("errors") }
+        guard updates.count == before else { return }
+        readField(of: change, whole: whole) { reading throws(Refusal) in try reading.whatsAppAccountUpdate(change) }
+        if updates.count == before { ignore(Label.text("field:", change.field), event: Label.text("", change.field)) }
+    }
+
+    /// What a change tells beside its lists, if anything.
+    private mutating func readField(
+        of change: WhatsAppChange, whole: JSONValue, _ read: (MetaReading) throws(Refusal) -> InboundEvent?
+    ) {
+        do throws(Refusal) {
+            guard let event = try read(self) else { return }
+            note(Label.text("", change.field))
+            append(event)
+        } catch {
+            refuse(whole, error.reason, error.detail)
         }
     }
 
     private mutating func readList(_ list: JSONValue, of kind: WhatsAppChange.ListKind, in change: WhatsAppChange) {
         switch kind {
         case .messages where change.isMessages:
-            let contacts = WhatsAppContacts(change.contacts, of: list)
+            let contacts = WhatsAppContacts(change.contacts, isOfOne: change.holdsOne)
             for element in list.elements where !isFull {
                 append(
                     update(element) { value throws(Refusal) in
@@ -109,7 +137,7 @@ extension MetaReading {
                     })
             }
         case .statuses where change.isMessages:
-            let contacts = WhatsAppContacts(change.contacts, of: list)
+            let contacts = WhatsAppContacts(change.contacts, isOfOne: change.holdsOne)
             for element in list.elements where !isFull {
                 append(
                     update(element) { value throws(Refusal) in try whatsAppStatus(value, in: change, contacts: contacts)
@@ -123,7 +151,7 @@ extension MetaReading {
             let what = change.isHistory ? "history" : Label.text("field:", change.field)
             for _ in list.elements where !isFull { append(.ignored(what: what)) }
         case .echoes:
-            let contacts = WhatsAppContacts(change.contacts, of: list)
+            let contacts = WhatsAppContacts(change.contacts, isOfOne: change.holdsOne)
             for element in list.elements where !isFull {
                 append(
                     update(element) { value throws(Refusal) in try whatsAppEcho(value, in: change, contacts: contacts) }
@@ -132,19 +160,9 @@ extension MetaReading {
         case .history: readHistory(list, in: change)
         }
     }
+}
 
-    /// What a change without messages has to tell.
-    private mutating func readAccountField(_ change: WhatsAppChange, whole: JSONValue) {
-        do throws(Refusal) {
-            var event = try whatsAppPreferences(change)
-            if event == nil { event = try whatsAppAccountUpdate(change) }
-            guard let event else {
-                return ignore(Label.text("field:", change.field), event: Label.text("", change.field))
-            }
-            note(Label.text("", change.field))
-            append(event)
-        } catch {
-            refuse(whole, error.reason, error.detail)
-        }
-    }
+extension JSONValue {
+    /// What stands under `errors` tells of one: it is there, and not an empty list.
+    fileprivate var isTrouble: Bool { !isNull && !(isArray && elements.isEmpty) }
 }

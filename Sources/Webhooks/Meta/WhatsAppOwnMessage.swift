@@ -28,13 +28,21 @@ extension MetaReading {
     mutating func readHistory(_ chunks: JSONValue, in change: WhatsAppChange) {
         let contacts = WhatsAppContacts(change.contacts)
         let us = change.displayNumber
-        for chunk in chunks.elements {
-            guard let threads = chunk["threads"] else { continue }
-            for thread in threads.elements {
-                guard let messages = thread["messages"] else { continue }
+        for chunk in chunks.elements where !isFull {
+            guard let threads = pastList("threads", of: chunk) else { continue }
+            for thread in threads.elements where !isFull {
+                guard let messages = pastList("messages", of: thread) else { continue }
                 readThread(thread["id"], messages: messages, us: us, in: change, contacts: contacts)
             }
         }
+    }
+
+    /// A list that a part of the history holds, if any; what should be one and is none counts as one message.
+    private mutating func pastList(_ name: StaticString, of part: JSONValue) -> JSONValue? {
+        let list = part[name]
+        if let list, list.isArray { return list }
+        if !part.isObject || list?.isNull == false { append(.ignored(what: "history:unreadable")) }
+        return nil
     }
 
     /// What cannot be read is let be: it comes in thousands, nobody waits for it, and parked each would keep the body.

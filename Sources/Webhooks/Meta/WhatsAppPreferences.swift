@@ -5,9 +5,11 @@ extension MetaReading {
     ///
     /// Wishes must not be lost, and a change of them is one update: where one cannot be read, all are kept as they are.
     func whatsAppPreferences(_ change: WhatsAppChange) throws(Refusal) -> InboundEvent? {
-        guard let list = change.preferences, list.isArray, !list.elements.isEmpty else { return nil }
+        guard let list = change.preferences, !list.isNull else { return nil }
+        guard list.isArray else { throw Refusal(.badField, "user_preferences is not a list") }
+        if list.elements.isEmpty { return nil }
         let endpoint = try change.requireEndpoint()
-        let contacts = WhatsAppContacts(change.contacts, of: list)
+        let contacts = WhatsAppContacts(change.contacts, isOfOne: change.holdsOne)
         var wishes: [MarketingPreference.Wish] = []
         for element in list.elements { wishes.append(try wish(element, contacts)) }
         return .preference(MarketingPreference(endpoint: endpoint, wishes: wishes))

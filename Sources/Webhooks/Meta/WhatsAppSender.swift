@@ -39,24 +39,23 @@ struct WhatsAppContacts {
     private let contacts: [WhatsAppContact]
     /// For more contacts than a look through all of them is worth.
     private let byID: [String: Int]
-    /// The one contact of a change with one message: it wrote it, also where the ids do not say so.
+    /// The one contact of a change with one message: it wrote it, also where the message shows no id.
     private let only: WhatsAppContact?
 
     private static let linearMax = 8
 
-    /// - Parameter list: the messages or statuses beside them; `nil` where a contact need not be of any of these.
-    init(_ contacts: JSONValue?, of list: JSONValue? = nil) {
+    /// - Parameter isOfOne: whether there is nothing but one message or status that a contact can be of.
+    init(_ contacts: JSONValue?, isOfOne: Bool = false) {
         let contacts = contacts?.elements.map(WhatsAppContact.init) ?? []
         self.contacts = contacts
         byID = contacts.count > Self.linearMax ? Self.index(contacts) : [:]
-        let isPair = contacts.count == 1 && list.map { $0.elements.prefix(2).reduce(0) { n, _ in n + 1 } == 1 } ?? false
-        only = isPair ? contacts[0] : nil
+        only = isOfOne && contacts.count == 1 ? contacts[0] : nil
     }
 
     private static func index(_ contacts: [WhatsAppContact]) -> [String: Int] {
         var byID: [String: Int] = [:]
         for (place, contact) in contacts.enumerated() {
-            for id in [contact.waID, contact.userID] {
+            for id in [contact.waID, contact.userID, contact.parentUserID] {
                 if let id = id?.scalarText, !id.isEmpty, byID[id] == nil { byID[id] = place }
             }
         }
@@ -66,7 +65,17 @@ struct WhatsAppContacts {
     private func contact(of id: JSONValue) -> WhatsAppContact? {
         guard !id.isEmptyValue else { return nil }
         if !byID.isEmpty { return id.scalarText.flatMap { byID[$0] }.map { contacts[$0] } }
-        return contacts.first { $0.waID?.hasSameText(as: id) == true || $0.userID?.hasSameText(as: id) == true }
+        return contacts.first { contact in
+            contact.waID?.hasSameText(as: id) == true || contact.userID?.hasSameText(as: id) == true
+                || contact.parentUserID?.hasSameText(as: id) == true
+        }
+    }
+
+    /// The contact of a message that shows neither number nor id of a person: by the id of their parent, else the only
+    /// one there is, unless it has another. An id that cannot be read still names somebody, maybe somebody else.
+    private func contact(ofParent id: JSONValue?) -> WhatsAppContact? {
+        guard let id, !id.isEmptyValue else { return only }
+        return contact(of: id) ?? only.flatMap { $0.parentUserID?.isEmptyValue ?? true ? $0 : nil }
     }
 
     /// Everything a message and its contact say about the person it is from or to.
@@ -78,8 +87,11 @@ struct WhatsAppContacts {
         sender.accountID = userID?.accountID
         sender.parentAccountID = parentUserID?.accountID
         sender.take(waID: from)
-        let paired = from.flatMap(contact(of:)) ?? userID.flatMap(contact(of:))
-        guard let contact = paired ?? (sender.isKnownByNothing ? only : nil) else { return sender }
+        var paired = from.flatMap(contact(of:)) ?? userID.flatMap(contact(of:))
+        if paired == nil, from?.isEmptyValue ?? true, userID?.isEmptyValue ?? true {
+            paired = contact(ofParent: parentUserID)
+        }
+        guard let contact = paired else { return sender }
         sender.accountID = sender.accountID ?? contact.userID?.accountID
         sender.parentAccountID = sender.parentAccountID ?? contact.parentUserID?.accountID
         sender.take(waID: contact.waID)
