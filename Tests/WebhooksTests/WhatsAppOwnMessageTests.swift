@@ -83,6 +83,9 @@ import Testing
             (#""from_user_id":"GB.1""#, "\"GB.1\"", false, nil, "GB.1"),
             (#""from":"GB.1","to":"15551234567""#, "\"GB.1\"", false, nil, "GB.1"),
             (#""from":"","to":"447911123456""#, "\"447911123456\"", true, 447_911_123_456, nil),
+            (#""x":1"#, "\"GB.1\"", false, nil, "GB.1"),
+            (#""from":"""#, "\"447911123456\"", false, 447_911_123_456, nil),
+            (#""from":null,"from_user_id":"""#, "\"GB.1\"", false, nil, "GB.1"),
         ] as [(String, String, Bool, UInt64?, String?)])
     func `the past has two sides`(
         members: String, thread: String, isOurs: Bool, phone: UInt64?, accountID: String?

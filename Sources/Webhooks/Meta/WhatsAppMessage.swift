@@ -66,12 +66,15 @@ extension MetaReading {
     }
 
     /// Who wrote a message, and what it says about their identities.
+    /// - Parameter thread: the number or id of the person it was written with, where that is told.
     func author(
-        of message: JSONValue, _ fields: WhatsAppMessageFields, _ contacts: WhatsAppContacts
+        of message: JSONValue, _ fields: WhatsAppMessageFields, thread: JSONValue? = nil, _ contacts: WhatsAppContacts
     ) throws(Refusal) -> WhatsAppAuthor {
+        let isNamed = [fields.from, fields.fromUserID].contains { !($0?.isEmptyValue ?? true) }
         var author = WhatsAppAuthor(
             sender: contacts.sender(
-                from: fields.from, userID: fields.fromUserID, parentUserID: fields.fromParentUserID))
+                from: isNamed ? fields.from : thread ?? fields.from, userID: fields.fromUserID,
+                parentUserID: fields.fromParentUserID))
         if fields.type?.isText("system") == true, let system = message["system"] {
             author.hear(WhatsAppIdentityNews(system, of: fields))
         }

@@ -76,7 +76,8 @@ extension MetaReading {
         let isOurs = Self.isOurs(message, fields, thread: thread, us: us)
         let person =
             try isOurs
-            ? addressee(of: message, fields, thread: thread, contacts) : author(of: message, fields, contacts)
+            ? addressee(of: message, fields, thread: thread, contacts)
+            : author(of: message, fields, thread: thread, contacts)
         let content = whatsAppContent(of: message, fields, id: id, endpoint: endpoint, with: person)
         return .history(
             HistoryMessage(message: isOurs ? .outgoing(OwnMessage(content)) : .incoming(content), state: state))
