@@ -10,7 +10,7 @@ public enum InboundEvent: Hashable, Sendable {
     case account(AccountUpdate)
     case preference(MarketingPreference)
     case receipt(ConversationReceipt)
-    /// Stored raw; nothing acts on it yet. `what` is a short label for metrics: `field:calls`, `standby`, `group`.
+    /// Stored raw; nothing acts on it yet. `what` is a short label for metrics: `field:calls`, `entry`, `group`.
     case ignored(what: String)
     /// Could not be understood. `raw` is the update's own bytes where they could be told apart from the rest.
     case undecodable(reason: UndecodableReason, detail: String, raw: [UInt8]?)

@@ -167,13 +167,13 @@ import Testing
         #expect(event(#""message":{"mid":"m","text":"x"}"#, parties: parties)?.summary == summary)
     }
 
-    @Test func `what another app answers is not listened to`() {
+    @Test func `what another app answers is read like all else, after it`() {
         let element = #"{"sender":{"id":"ann"},"recipient":{"id":"page"},"message":{"mid":"m","text":"x"}}"#
         let decoded = decode(
             #"{"object":"page","entry":[{"id":"page","standby":[\#(element),7],"messaging":[\#(element),7,null]}]}"#)
         #expect(
             decoded.updates.map(\.summary) == [
-                "text", "undecodable bad_field", "undecodable bad_field", "ignored standby", "ignored standby",
+                "text", "undecodable bad_field", "undecodable bad_field", "text", "undecodable bad_field",
             ])
         #expect(decoded.event == "messenger")
     }

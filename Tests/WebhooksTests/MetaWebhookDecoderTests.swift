@@ -31,7 +31,7 @@ import Testing
             ),
             (
                 #"{"object":"page","entry":[{"messaging":[{},{}]},{"standby":[{}]}]}"#, "messenger",
-                ["ignored messenger:none", "ignored messenger:none", "ignored standby"]
+                ["ignored messenger:none", "ignored messenger:none", "ignored messenger:none"]
             ),
             (
                 #"{"object":"instagram","entry":[{"messaging":[{}],"changes":[{"field":"comments","value":{}}]}]}"#,

@@ -136,14 +136,10 @@ extension MetaReading {
         if let changes = entry.changes {
             for change in changes.elements where !isFull { readChange(change, in: entry, of: product) }
         }
-        if let messaging = entry.messaging {
-            for element in messaging.elements where !isFull { readMessaging(element, in: entry, of: product) }
-        }
-        if let standby = entry.standby {
-            // Another app has the conversation: it answers, we do not even listen.
-            for _ in standby.elements where !isFull {
-                ignore("standby", event: product.messaging?.label ?? "messaging")
-            }
+        // In `standby` what is written while another app has the conversation: it answers, we keep it.
+        for list in [entry.messaging, entry.standby] {
+            guard let list else { continue }
+            for element in list.elements where !isFull { readMessaging(element, in: entry, of: product) }
         }
         if entry.isMisshapen {
             refuse(value, .badField, "what an entry holds is not a list")
