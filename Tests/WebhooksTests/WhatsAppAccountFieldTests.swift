@@ -37,6 +37,36 @@ import Testing
                 #""entity_id":1,"alert_info":{"alert_type":"T","alert_severity":"S","alert_status":"A"}"#, "9", "T",
                 "1", "A"
             ),
+            ("account_alerts", #""entity_id":1,"alert_type":"T","alert_severity":"S""#, "9", "T", "1", "S"),
+            ("account_alerts", #""alert_info":null,"alert_type":"T","alert_status":"A""#, "9", "T", nil, "A"),
+            (
+                "phone_number_username_update", #""display_phone_number":"155","username":"u","status":"reserved""#,
+                "9", "reserved", "155", "u"
+            ),
+            (
+                "message_template_components_update",
+                #""message_template_id":7,"message_template_name":"n","message_template_element":"x""#, "9", nil, "7",
+                "n"
+            ),
+            (
+                "partner_solutions", #""event":"SOLUTION_CREATED","solution_id":"8","solution_status":"ACTIVE""#, "9",
+                "SOLUTION_CREATED", "8", "ACTIVE"
+            ),
+            (
+                "payment_configuration_update",
+                #""configuration_name":"c","provider_name":"p","status":"Needs Testing""#, "9", "Needs Testing", "c",
+                "p"
+            ),
+            (
+                "message_template_status_update",
+                #""event":"DISABLED","message_template_id":7,"reason":"NONE","disable_info":{"disable_date":"1765500000"}"#,
+                "9", "DISABLED", "7", "1765500000"
+            ),
+            (
+                "message_template_status_update",
+                #""event":"PAUSED","message_template_id":7,"reason":null,"other_info":{"title":"FIRST_PAUSE","description":"d"}"#,
+                "9", "PAUSED", "7", "FIRST_PAUSE"
+            ),
             ("business_capability_update", #""max_daily_conversations_per_business":2000"#, "9", nil, nil, "2000"),
             (
                 "business_username_update", #""display_phone_number":"155","username":"u","status":"approved""#, "9",
