@@ -150,8 +150,59 @@ import Testing
         // The bare key: who wrote it says which it is.
         (#"{"id":"Q","participant":"15550783881@c.us"}"#, "true_447911123456@c.us_Q"),
         (#"{"id":"Q","participant":"447911123456:2@s.whatsapp.net"}"#, "false_447911123456@c.us_Q"),
+        (#"{"id":"false_447911123456:7@s.whatsapp.net_Q"}"#, "false_447911123456@c.us_Q"),
+        (#"{"id":"true_382:1@LID_Q_x"}"#, "true_382@lid_Q_x"),
         (#"{"id":"Q"}"#, "Q"), (#"{"id":"Q","participant":"382@lid"}"#, "Q"), (#"{}"#, nil), ("null", nil), ("7", nil),
     ]
+
+    /// Two spellings of one number; the session's own addresses beside them, who is quoted → whose message it is.
+    @Test(
+        arguments: [
+            ("5511987654321@c.us", "551187654321@s.whatsapp.net", "", "false"),
+            ("5511987654321@c.us", "5215512345678@c.us", "", "true"),
+            ("382@lid", "15550783881@c.us", #""id":"15550783881:3@c.us""#, "true"),
+            ("382@lid", "447911123456@c.us", #""id":"15550783881:3@c.us""#, "false"),
+            ("447911123456@c.us", "77:2@lid", #""id":"15550783881@c.us","lid":"77@lid""#, "true"),
+            ("447911123456@c.us", "382@lid", #""id":"15550783881@c.us","lid":"77@lid""#, "false"),
+        ])
+    func `who is quoted is told by either side's address`(
+        chat: String, participant: String, me: String, isOwn: String
+    ) throws {
+        let update = decode(
+            payload: #""id":"A","from":"\#(chat)","replyTo":{"id":"Q","participant":"\#(participant)"}"#,
+            more: #","me":{\#(me)}"#)
+        #expect(update.message?.quotedMessageID == "\(isOwn)_\(chat)_Q")
+    }
+
+    /// Members of a payload beside its bare id → the whole id.
+    @Test(
+        arguments: [
+            (#""from":"447911123456:2@s.whatsapp.net""#, "false_447911123456@c.us_A"),
+            (#""from":"382@lid","_data":{"key":{"remoteJidAlt":"447911123456@c.us"}}"#, "false_382@lid_A"),
+            (#""from":null,"_data":{"key":{"remoteJid":"447911123456@s.whatsapp.net"}}"#, "false_447911123456@c.us_A"),
+            (#""from":"447911123456@c.us","fromMe":true"#, "true_447911123456@c.us_A"),
+            (#""from":"15550783881@c.us","to":"447911123456@c.us","fromMe":true"#, "true_447911123456@c.us_A"),
+        ])
+    func `a key alone, which two chats may share, becomes a whole id`(members: String, id: String) {
+        for event in ["message", "message.reaction"] {
+            let update = decode(event, payload: #""id":"A","body":"x","# + members)
+            #expect((update.message?.id ?? update.echo?.id) == id)
+        }
+        let ack = decode("message.ack", payload: #""id":"A","ack":3,"# + members)
+        #expect(ack.status?.messageID == (id.hasPrefix("true_") ? id : nil))
+        let edit = decode("message.edited", payload: #""id":"E","editedMessageId":"A","body":"x","# + members)
+        #expect((edit.message?.quotedMessageID ?? edit.echo?.quotedMessageID) == id)
+        let revocation = decode("message.revoked", payload: #""revokedMessageId":"A","after":{"id":"R",\#(members)}"#)
+        #expect((revocation.message?.quotedMessageID ?? revocation.echo?.quotedMessageID) == id)
+        #expect((revocation.message?.id ?? revocation.echo?.id) == id + "#revoked")
+    }
+
+    @Test func `the spellings of a chat are one in ids`() throws {
+        for chat in ["447911123456@c.us", "447911123456:3@s.whatsapp.net", "447911123456_1:3@C.US"] {
+            let update = decode(payload: #""id":"false_\#(chat)_A","from":"447911123456@c.us","body":"x""#)
+            #expect(update.message?.id == "false_447911123456@c.us_A")
+        }
+    }
 
     @Test(arguments: quotes)
     func `a quote has the whole id of its message`(replyTo: String, quoted: String?) throws {

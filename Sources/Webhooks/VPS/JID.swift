@@ -45,6 +45,15 @@ enum JID: Hashable {
         self = jid
     }
 
+    /// The one form in which it stands in ids, however the server spelled it: WAHA's. `nil` for what is no person.
+    var address: String? {
+        switch self {
+        case .phone(let phone): "\(phone.digits)@c.us"
+        case .lid(let digits): digits + "@lid"
+        case .other: nil
+        }
+    }
+
     private init?(phoneUser digits: Slice<UnsafeBufferPointer<UInt8>>) {
         guard digits.count <= 15, digits.allSatisfy(Self.isDigit) else { return nil }
         // WhatsApp itself writes as `0`.
@@ -80,14 +89,16 @@ enum JID: Hashable {
 }
 
 /// A message's id as a session server writes it: `false_447911123456@c.us_3EB0…`, who sent it, in which chat, its id
-/// there, and in groups its author.
+/// there, and in groups its author. Spellings of one chat are one: devices are taken off, servers have WAHA's name.
 struct SerializedMessageID: Hashable {
     /// Sent from the session itself.
     let isOwn: Bool
-    /// The chat's address as it stands in the id.
+    /// The chat's address.
     let chat: String
-    /// Unique in the chat alone.
+    /// Unique in the chat alone, and there for each side.
     let key: String
+    /// What stands behind the key: `_` and the author.
+    private let rest: String
 
     /// - Returns: `nil` for an id of another form: engines also show the bare key.
     init?(_ text: String) {
@@ -104,17 +115,21 @@ struct SerializedMessageID: Hashable {
         guard let at = bytes[start...].firstIndex(of: UInt8(ascii: "@")),
             let end = bytes[at...].firstIndex(of: UInt8(ascii: "_"))
         else { return nil }
-        let rest = bytes[bytes.index(after: end)...]
+        let tail = bytes[bytes.index(after: end)...]
+        let keyEnd = tail.firstIndex(of: UInt8(ascii: "_")) ?? tail.endIndex
+        let address = String(text[start..<end])
         isOwn = prefix.isOwn
-        chat = String(text[start..<end])
-        key = String(text[rest.startIndex..<(rest.firstIndex(of: UInt8(ascii: "_")) ?? rest.endIndex)])
+        chat = JID(address)?.address ?? address
+        key = String(text[tail.startIndex..<keyEnd])
+        rest = String(text[keyEnd...])
     }
 
     init(isOwn: Bool, chat: String, key: String) {
         self.isOwn = isOwn
         self.chat = chat
         self.key = key
+        rest = ""
     }
 
-    var text: String { "\(isOwn)_\(chat)_\(key)" }
+    var text: String { "\(isOwn)_\(chat)_\(key)\(rest)" }
 }

@@ -43,9 +43,9 @@ struct VPSMessageFields {
 
 /// Which message a payload speaks of, and in whose chat.
 struct VPSMessageHead {
-    /// As the server writes it.
+    /// Of its parts, where they are known: engines write the whole id or its key alone, which two chats may share.
     let id: String
-    /// The parts of it, where it has any.
+    /// `nil` for the key of a message whose chat nobody tells.
     let parts: SerializedMessageID?
     /// Sent from the session's own account.
     let isOwn: Bool
@@ -54,11 +54,10 @@ struct VPSMessageHead {
 
     init(_ fields: VPSMessageFields) throws(VPSEvent.Refusal) {
         let id = fields.id?.identifier
-        let parts = id.flatMap { SerializedMessageID($0) }
+        var parts = id.flatMap { SerializedMessageID($0) }
         let ofID = parts.map { JID($0.chat) } ?? id.flatMap { JID($0) }
         let chats = [ofID, JID(fields.from), JID(fields.to)]
         otherChat = chats.lazy.compactMap { if case .other(let label) = $0 { label } else { nil } }.first
-        self.parts = parts
         // Without the flag the id tells.
         isOwn = fields.fromMe.flatMap(\.truth) ?? parts?.isOwn ?? false
         guard let id else {
@@ -67,13 +66,25 @@ struct VPSMessageHead {
                 ? VPSEvent.Refusal(.missingField, "a message has no id")
                 : VPSEvent.Refusal(.badField, "a message's id is not a text that can be kept")
         }
-        self.id = id
+        if parts == nil, let chat = Self.chat(fields, isOwn: isOwn) {
+            parts = SerializedMessageID(isOwn: isOwn, chat: chat, key: id)
+        }
+        self.parts = parts
+        self.id = parts?.text ?? id
+    }
+
+    /// Which chat a message stands in that does not tell it by its id: the other side's.
+    private static func chat(_ fields: VPSMessageFields, isOwn: Bool) -> String? {
+        let (key, info) = (fields.data?["key"], fields.data?["Info"])
+        let chats = [isOwn ? fields.to : nil, fields.from, key?["remoteJid"], info?["Chat"]]
+        return chats.lazy.compactMap { JID($0)?.address }.first
     }
 
     /// The whole id of another message of the same chat, of which engines may show the bare key.
     /// - Parameter isOwn: whether it was sent from the session; `nil` if nobody knows, and then the key stays as it is.
     func sibling(_ id: String, isOwn: Bool?) -> String {
-        guard let isOwn, let chat = parts?.chat, SerializedMessageID(id) == nil else { return id }
+        if let whole = SerializedMessageID(id) { return whole.text }
+        guard let isOwn, let chat = parts?.chat else { return id }
         return SerializedMessageID(isOwn: isOwn, chat: chat, key: id).text
     }
 }
@@ -97,24 +108,25 @@ extension VPSEvent {
         var message = InboundMessage(
             endpoint: endpoint, id: head.id, sender: sender, sentAt: sentAt, type: content.type, body: content.body)
         message.media = content.media
-        message.quotedMessageID = Self.quoted(fields.replyTo, head, sender)
+        message.quotedMessageID = quoted(fields.replyTo, head, sender)
         if content.type != "text" { message.raw = fields.whole.raw }
         return .message(message)
     }
 
     /// The emoji under a message; none takes it back.
     func reaction() throws(Refusal) -> InboundEvent {
-        try about("reaction", content()) { fields, _ in
+        try about("reaction", content()) { fields, head in
             let reaction = fields.whole["reaction"]
-            return (reaction?["messageId"]?.identifier, reaction?["text"]?.nonemptyText, nil)
+            let subject = reaction?["messageId"]?.identifier.map { head.sibling($0, isOwn: nil) }
+            return (subject, reaction?["text"]?.nonemptyText, nil)
         }
     }
 
-    /// A person changed what they wrote. An engine that repeats the changed message's id gets one of its own here:
+    /// Somebody changed what they wrote. An engine that repeats the changed message's id gets one of its own here:
     /// under the same id the change would count as the same message come again.
     func edit() throws(Refusal) -> InboundEvent {
         try about("edit", content()) { fields, head in
-            let edited = fields.whole["editedMessageId"]?.identifier.map { head.sibling($0, isOwn: false) }
+            let edited = fields.whole["editedMessageId"]?.identifier.map { head.sibling($0, isOwn: head.isOwn) }
             let subject = edited ?? head.id
             let isSame = subject == head.id || SerializedMessageID(subject)?.key == head.parts?.key
             let ownID = isSame ? "\(subject)#edited:\(id?.identifier ?? String(at.microseconds))" : nil
@@ -122,7 +134,7 @@ extension VPSEvent {
         }
     }
 
-    /// A person took back what they wrote. `after` is what is left of it.
+    /// Somebody took back what they wrote. `after` is what is left of it.
     func revocation() throws(Refusal) -> InboundEvent {
         guard let payload, payload.isObject else { throw Refusal(.missingField, "no payload that is an object") }
         let (before, after) = (payload["before"], payload["after"])
@@ -131,7 +143,7 @@ extension VPSEvent {
         }
         return try about("revoke", VPSMessageFields(rest)) { _, head in
             let named = payload["revokedMessageId"]?.identifier ?? before?["id"]?.identifier
-            let subject = named.map { head.sibling($0, isOwn: false) } ?? head.id
+            let subject = named.map { head.sibling($0, isOwn: head.isOwn) } ?? head.id
             return (subject, nil, "\(subject)#revoked")
         }
     }
@@ -204,15 +216,24 @@ extension VPSEvent {
     private static let displayNameLengthMax = 512
 
     /// The id of the message that `replyTo` tells of. Engines show its bare key; who wrote it says the rest.
-    private static func quoted(_ replyTo: JSONValue?, _ head: VPSMessageHead, _ sender: Sender) -> String? {
+    private func quoted(_ replyTo: JSONValue?, _ head: VPSMessageHead, _ sender: Sender) -> String? {
         guard let replyTo, let id = replyTo["id"]?.identifier else { return nil }
-        let isOwn: Bool? =
-            switch JID(replyTo["participant"]) {
-            case .phone(let phone): sender.phone.map { $0 != phone }
-            case .lid(let lid): sender.accountID.map { $0 != lid }
-            case .other, nil: nil
-            }
-        return head.sibling(id, isOwn: isOwn)
+        return head.sibling(id, isOwn: isOurs(JID(replyTo["participant"]), besides: sender))
+    }
+
+    /// Whether an address in a chat with somebody is the session's own; `nil` where neither side shows one of its kind.
+    func isOurs(_ address: JID?, besides other: Sender) -> Bool? {
+        let ours = [JID(me?["id"]), JID(me?["lid"])]
+        switch address {
+        case .phone(let phone):
+            if let theirs = other.phone { return theirs.key != phone.key }
+            for case .phone(let own) in ours { return own.key == phone.key }
+        case .lid(let lid):
+            if let theirs = other.accountID { return theirs != lid }
+            for case .lid(let own) in ours { return own == lid }
+        case .other, nil: break
+        }
+        return nil
     }
 }
 
