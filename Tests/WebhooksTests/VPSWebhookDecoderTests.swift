@@ -374,8 +374,8 @@ import Testing
     @Test(
         arguments: [
             (#"{"event":"call.received","session":"default","payload":{}}"#, "vps:call.received"),
-            (#"{"event":"messages.upsert","instance":"a","data":{}}"#, "vps:messages.upsert"),
-            (#"{"event":"MESSAGES_UPSERT","instance":"a","data":{},"apikey":"k"}"#, "vps:messages_upsert"),
+            (#"{"event":"contacts.upsert","instance":"a","data":{}}"#, "vps:contacts.upsert"),
+            (#"{"event":"CHATS_UPSERT","instance":"a","data":{},"apikey":"k"}"#, "vps:chats_upsert"),
             (#"{"event":"message.waiting"}"#, "vps:message.waiting"), (#"{"event":"Ünder Line"}"#, "vps:__nder_line"),
         ])
     func `any other event is ignored under its name`(json: String, label: String) {

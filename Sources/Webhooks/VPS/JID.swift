@@ -41,7 +41,10 @@ enum JID: Hashable {
     }
 
     init?(_ value: JSONValue?) {
-        guard let value, value.isString, let jid = value.withCharacters({ JID($0) }) else { return nil }
+        // One address may belong to each of many messages.
+        guard let value, value.isString, value.content.count <= Self.lengthMax * JSONText.escapeLengthMax,
+            let jid = value.withCharacters({ JID($0) })
+        else { return nil }
         self = jid
     }
 
@@ -68,6 +71,8 @@ enum JID: Hashable {
     }
 
     private static let userLengthMax = 256
+    /// The longest name of a server is `s.whatsapp.net`.
+    private static let lengthMax = userLengthMax + 32
     private static let digitsMax = 20
 
     /// `447911123456:12` and `447911123456_0:12` are devices and agents of `447911123456`.

@@ -11,10 +11,11 @@ struct VPSContent {
         body = fields.body?.nonemptyText
         if let location = fields.location, location.isObject {
             type = "location"
-            body = Self.location(location) ?? body
+            body =
+                Self.location(location, latitude: location["latitude"], longitude: location["longitude"]) ?? body
         } else if let cards = fields.vCards, !cards.elements.isEmpty {
             type = "contacts"
-            body = Self.lines(cards.elements.map { $0.text.flatMap(Self.contact) }) ?? body
+            body = Self.contacts(Array(cards.elements)) ?? body
         } else if fields.hasMedia?.truth == true || fields.media?.isObject == true {
             media = fields.media.flatMap { MediaReference($0) }
             type = Self.engineType(fields.data) ?? Self.type(ofMedia: media?.mimeType) ?? type
@@ -31,14 +32,17 @@ struct VPSContent {
     }
 
     /// Name and address as far as given, then `latitude, longitude`.
-    private static func location(_ location: JSONValue) -> String? {
+    static func location(_ location: JSONValue, latitude: JSONValue?, longitude: JSONValue?) -> String? {
         var coordinates: String?
-        if let latitude = location["latitude"]?.coordinate, let longitude = location["longitude"]?.coordinate {
+        if let latitude = latitude?.coordinate, let longitude = longitude?.coordinate {
             coordinates = "\(latitude), \(longitude)"
         }
         let words = ["name", "address", "description"].map { (name: StaticString) in location[name]?.nonemptyText }
         return lines(words + [coordinates])
     }
+
+    /// A line for each vCard.
+    static func contacts(_ cards: [JSONValue?]) -> String? { lines(cards.map { $0?.text.flatMap(contact) }) }
 
     /// A vCard's name and numbers: `Sam Plumber, +44 7911 000111`.
     private static func contact(_ card: String) -> String? {
@@ -74,16 +78,28 @@ extension VPSContent {
 
     /// Messages that vanish, are seen once or have a caption are wrapped into another.
     private static func type(ofMessage message: JSONValue, depth: Int) -> String? {
-        guard depth < 4 else { return nil }
+        guard depth < wrappersMax else { return nil }
         for member in message.members where member.value.isObject {
             if let found = contents.first(where: { member.key.isText($0.name) }) { return found.type }
-            if let inner = member.value["message"], inner.isObject, wrappers.contains(where: { member.key.isText($0) })
-            {
+            if let inner = member.value["message"], inner.isObject, isWrapper(member.key) {
                 return type(ofMessage: inner, depth: depth + 1)
             }
         }
         return nil
     }
+
+    /// A message's member that holds the content, and what it is; `nil` for text and for what is not known.
+    static func content(of message: JSONValue) -> (type: String, value: JSONValue)? {
+        for member in message.members where member.value.isObject {
+            if let found = contents.first(where: { member.key.isText($0.name) }) { return (found.type, member.value) }
+        }
+        return nil
+    }
+
+    /// So many wrappers are looked into.
+    static let wrappersMax = 4
+
+    static func isWrapper(_ name: JSONValue) -> Bool { wrappers.contains { name.isText($0) } }
 
     private static let contents: [(name: StaticString, type: String)] = [
         ("imageMessage", "image"), ("videoMessage", "video"), ("ptvMessage", "video"), ("audioMessage", "audio"),
@@ -94,7 +110,7 @@ extension VPSContent {
 
     private static let wrappers: [StaticString] = [
         "ephemeralMessage", "viewOnceMessage", "viewOnceMessageV2", "viewOnceMessageV2Extension",
-        "documentWithCaptionMessage",
+        "documentWithCaptionMessage", "editedMessage",
     ]
 }
 

@@ -213,7 +213,7 @@ extension VPSEvent {
     }
 
     /// The longest name kept, in bytes. People choose it themselves.
-    private static let displayNameLengthMax = 512
+    static let displayNameLengthMax = 512
 
     /// The id of the message that `replyTo` tells of. Engines show its bare key; who wrote it says the rest.
     private func quoted(_ replyTo: JSONValue?, _ head: VPSMessageHead, _ sender: Sender) -> String? {
@@ -223,7 +223,6 @@ extension VPSEvent {
 
     /// Whether an address in a chat with somebody is the session's own; `nil` where neither side shows one of its kind.
     func isOurs(_ address: JID?, besides other: Sender) -> Bool? {
-        let ours = [JID(me?["id"]), JID(me?["lid"])]
         switch address {
         case .phone(let phone):
             if let theirs = other.phone { return theirs.key != phone.key }
@@ -239,7 +238,7 @@ extension VPSEvent {
 
 extension Sender {
     /// Takes what an address says, unless it is known already.
-    fileprivate mutating func take(_ jid: JID?) {
+    mutating func take(_ jid: JID?) {
         switch jid {
         case .phone(let phone): self.phone = self.phone ?? phone
         case .lid(let lid): accountID = accountID ?? lid

@@ -1,10 +1,11 @@
 public import Messaging
 
-/// Makes an event of the body of a webhook from a WhatsApp session server: one body is one event, and one update.
+/// Makes events of the body of a webhook from a WhatsApp session server.
 ///
-/// The shape is WAHA's: `event`, `session`, `payload`, and more beside them. Messages of people, what becomes of ours
-/// and the state of sessions are understood; our own messages, groups, channels and everything else are told apart and
-/// ignored. Unknown fields and events are never an error.
+/// Of WAHA's shape (`event`, `session`, `payload`) one body is one update. Servers that pass on what Baileys emits, such
+/// as Evolution API (`event`, `instance`, `data`), may send several messages at once, each an update. Messages of
+/// people, what becomes of ours and the state of sessions are understood; our own messages, groups, channels and
+/// everything else are told apart and ignored. Unknown fields and events are never an error.
 public struct VPSWebhookDecoder: Sendable {
     public init() {}
 
@@ -43,24 +44,40 @@ struct VPSEvent {
     private(set) var timestamp: JSONValue?
     private(set) var me: JSONValue?
     private(set) var payload: JSONValue?
+    /// What Baileys emitted.
+    private(set) var data: JSONValue?
+    /// The addresses of the session's own account, as far as told.
+    private(set) var ours: [JID] = []
 
     init(_ root: JSONValue, receivedAt: Timestamp) {
         self.receivedAt = receivedAt
+        var instance: JSONValue?
+        var account: JSONValue?
         for member in root.members {
             let key = member.key
             switch key.textLength {
             case 2 where key.isText("id"): id = member.value
             case 2 where key.isText("me"): me = member.value
+            case 4 where key.isText("data"): data = member.value
             case 5 where key.isText("event"): name = member.value
+            case 6 where key.isText("sender"): account = member.value
             case 7 where key.isText("session"): session = member.value
             case 7 where key.isText("payload"): payload = member.value
+            case 8 where key.isText("instance"): instance = member.value
             case 9 where key.isText("timestamp"): timestamp = member.value
             default: continue
             }
         }
+        session = session ?? instance
+        // `sender` is not who wrote, but the account that received it.
+        ours = [me?["id"], me?["lid"], account].compactMap { JID($0) }
     }
 
     func decoded() -> DecodedWebhook {
+        if let updates = baileysUpdates() {
+            let isLost = updates.allSatisfy { if case .undecodable = $0 { true } else { false } }
+            return DecodedWebhook(event: isLost ? "undecodable" : Label.text("", name), updates: updates)
+        }
         let update: InboundEvent
         do throws(Refusal) {
             update = try read()
