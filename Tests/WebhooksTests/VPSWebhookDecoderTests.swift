@@ -287,6 +287,16 @@ import Testing
         #expect(message.sender.phone == Self.tom)
     }
 
+    @Test(arguments: [("true", "true_447911123456@c.us_Q"), ("false", "false_447911123456@c.us_Q"), ("null", "Q")])
+    func `a reaction to a bare key is to the whole id where the engine tells whose it is`(
+        fromMe: String, subject: String
+    ) {
+        let data = #"{"message":{"reactionMessage":{"key":{"id":"Q","fromMe":\#(fromMe)}}}}"#
+        let update = decode(
+            "message.reaction", payload: Self.head + #","reaction":{"text":"x","messageId":"Q"},"_data":\#(data)"#)
+        #expect(update.message?.quotedMessageID == subject)
+    }
+
     @Test func `a reaction without an emoji takes it back`() throws {
         let update = decode(
             "message.reaction",

@@ -137,10 +137,8 @@ extension MetaReading {
             for change in changes.elements where !isFull { readChange(change, in: entry, of: product) }
         }
         // In `standby` what is written while another app has the conversation: it answers, we keep it.
-        for list in [entry.messaging, entry.standby] {
-            guard let list else { continue }
-            for element in list.elements where !isFull { readMessaging(element, in: entry, of: product) }
-        }
+        if let list = entry.messaging { readMessaging(list, in: entry, of: product) }
+        if let list = entry.standby { readMessaging(list, in: entry, of: product) }
         if entry.isMisshapen {
             refuse(value, .badField, "what an entry holds is not a list")
         } else if updates.count == before {
@@ -148,10 +146,15 @@ extension MetaReading {
         }
     }
 
-    private mutating func readMessaging(_ element: JSONValue, in entry: MetaEntry, of product: MetaProduct) {
-        guard let kind = product.messaging else { return ignore("messaging") }
-        note(kind.label)
-        append(update(element) { value throws(Refusal) in try messengerEvent(value, of: kind, in: entry) })
+    private mutating func readMessaging(_ list: JSONValue, in entry: MetaEntry, of product: MetaProduct) {
+        for element in list.elements where !isFull {
+            guard let kind = product.messaging else {
+                ignore("messaging")
+                continue
+            }
+            note(kind.label)
+            append(update(element) { value throws(Refusal) in try messengerEvent(value, of: kind, in: entry) })
+        }
     }
 
     private mutating func readChange(_ change: JSONValue, in entry: MetaEntry, of product: MetaProduct) {

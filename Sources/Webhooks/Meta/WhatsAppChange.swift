@@ -106,7 +106,9 @@ extension MetaReading {
         for list in change.lists where !isFull { readList(list.value, of: list.kind, in: change) }
         if updates.count > before { note(change.label) }
         if change.isMisshapen { refuse(whole, .badField, "a list of a change is not a list") }
-        readField(of: change, whole: whole) { reading throws(Refusal) in try reading.whatsAppPreferences(change) }
+        if change.preferences != nil {
+            readField(of: change, whole: whole) { reading throws(Refusal) in try reading.whatsAppPreferences(change) }
+        }
         if change.hasErrors { ignore("errors") }
         guard updates.count == before else { return }
         readField(of: change, whole: whole) { reading throws(Refusal) in try reading.whatsAppAccountUpdate(change) }

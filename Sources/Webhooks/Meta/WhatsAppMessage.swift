@@ -70,10 +70,10 @@ extension MetaReading {
     func author(
         of message: JSONValue, _ fields: WhatsAppMessageFields, thread: JSONValue? = nil, _ contacts: WhatsAppContacts
     ) throws(Refusal) -> WhatsAppAuthor {
-        let isNamed = [fields.from, fields.fromUserID].contains { !($0?.isEmptyValue ?? true) }
+        let isNameless = fields.from?.isEmptyValue ?? true && fields.fromUserID?.isEmptyValue ?? true
         var author = WhatsAppAuthor(
             sender: contacts.sender(
-                from: isNamed ? fields.from : thread ?? fields.from, userID: fields.fromUserID,
+                from: isNameless ? thread ?? fields.from : fields.from, userID: fields.fromUserID,
                 parentUserID: fields.fromParentUserID))
         if fields.type?.isText("system") == true, let system = message["system"] {
             author.hear(WhatsAppIdentityNews(system, of: fields))

@@ -45,11 +45,11 @@ struct WhatsAppContacts {
     private static let linearMax = 8
 
     /// - Parameter isOfOne: whether there is nothing but one message or status that a contact can be of.
-    init(_ contacts: JSONValue?, isOfOne: Bool = false) {
+    init(_ contacts: JSONValue?, isOfOne: @autoclosure () -> Bool = false) {
         let contacts = contacts?.elements.map(WhatsAppContact.init) ?? []
         self.contacts = contacts
         byID = contacts.count > Self.linearMax ? Self.index(contacts) : [:]
-        only = isOfOne && contacts.count == 1 ? contacts[0] : nil
+        only = contacts.count == 1 && isOfOne() ? contacts[0] : nil
     }
 
     private static func index(_ contacts: [WhatsAppContact]) -> [String: Int] {

@@ -117,7 +117,9 @@ extension VPSEvent {
     func reaction() throws(Refusal) -> InboundEvent {
         try about("reaction", content()) { fields, head in
             let reaction = fields.whole["reaction"]
-            let subject = reaction?["messageId"]?.identifier.map { head.sibling($0, isOwn: nil) }
+            // Of a bare key one engine tells whose message it is.
+            let key = fields.data?["message"]?["reactionMessage"]?["key"]
+            let subject = reaction?["messageId"]?.identifier.map { head.sibling($0, isOwn: key?["fromMe"]?.truth) }
             return (subject, reaction?["text"]?.nonemptyText, nil)
         }
     }
