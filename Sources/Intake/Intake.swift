@@ -38,6 +38,8 @@ public actor Intake {
     /// Read, and not tried again yet; and what was read last.
     var redrives: ArraySlice<RedriveRequest> = []
     var redrivesRead: [RedriveRequest.ID] = []
+    /// Something had to be tried again, and intake was not idle since.
+    private var isInTrouble = false
     var nextReplay = Timestamp(microseconds: .min)
 
     /// To be made when the journal was opened, before anything is appended to it.
@@ -151,6 +153,8 @@ public actor Intake {
             try await redriveWhenDue()
             guard let last = entries.last else {
                 try await replayWhenDue()
+                if isInTrouble { observer.observe(.recovered) }
+                isInTrouble = false
                 await waitForEntries()
                 entries = try await read(after: position)
                 continue
@@ -348,6 +352,7 @@ public actor Intake {
     func pause(reason: String, attempt: Int) async throws(Interruption) {
         var delay = limits.retryDelay * (1 << min(attempt - 1, 10))
         delay = min(delay, limits.retryDelayMax)
+        isInTrouble = true
         observer.observe(.retrying(reason: reason, delay: delay))
         do { try await clock.sleep(for: delay) } catch { throw .cancelled }
         if Task.isCancelled { throw .cancelled }

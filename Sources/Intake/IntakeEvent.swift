@@ -12,6 +12,8 @@ public enum IntakeEvent: Sendable {
     case replayed(ReplayOutcome)
     /// The same batch will be tried again.
     case retrying(reason: String, delay: Duration)
+    /// Nothing is left to be tried again, or to do at all.
+    case recovered
     /// Parked updates that somebody wants tried again cannot be read for now. What comes in is recorded all the same.
     case redrivesUnread(reason: String)
     /// An update was refused by the database and parked.

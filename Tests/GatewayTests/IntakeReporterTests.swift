@@ -50,6 +50,14 @@ import Testing
         #expect(board.report().components[0].state == .ok)
     }
 
+    @Test("is well once nothing is left to be tried again, whatever it was")
+    func recovered() {
+        let (reporter, board) = Self.scene()
+        reporter.observe(.retrying(reason: "the journal cannot be read", delay: .seconds(1)))
+        reporter.observe(.recovered)
+        #expect(board.report().components[0].state == .ok)
+    }
+
     @Test("has failed while recording is stopped, says what to do, and does not stop webhooks from being taken")
     func stopped() {
         let (reporter, board) = Self.scene()

@@ -23,9 +23,11 @@ struct IntakeRetryTests {
                 world.clock.advance(by: delay)
             }
             await world.journal.untilConfirmed(3)
+            await world.clock.untilSomebodySleeps(for: world.limits.redriveInterval)
         }
         #expect(world.commits == [0...3])
         #expect(world.recorded == messageIDs(3))
+        #expect(world.events.all { if case .recovered = $0 { true } else { nil } } == [true])
         #expect(world.events.all { if case .retrying(_, let delay) = $0 { delay } else { nil } } == Self.delays)
     }
 

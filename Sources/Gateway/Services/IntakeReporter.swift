@@ -56,6 +56,7 @@ package struct IntakeReporter: IntakeObserver {
             retries.increment()
             health.report(.degraded(reason: "recording waits: \(reason)"))
             logger.warning("recording waits", metadata: ["reason": "\(reason)", "delay": "\(delay)"])
+        case .recovered: health.report(.ok)
         case .redrivesUnread(let reason):
             logger.warning("parked updates cannot be read; tried again", metadata: ["reason": "\(reason)"])
         case .parked(let position, let index, let sqlState):
