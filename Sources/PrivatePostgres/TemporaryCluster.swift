@@ -16,7 +16,9 @@ package final class TemporaryCluster: Sendable {
     package static func shared() async throws -> TemporaryCluster { try await sharedStart.value }
 
     /// One more, to be stopped and harmed.
-    package init(options: PrivatePostgres.Options = .init(durability: .none, sharedBuffersMegabytes: 64)) async throws {
+    package init(
+        options: PrivatePostgres.Options = .init(durability: .none, sharedBuffersMegabytes: 64, connectionsMax: 300)
+    ) async throws {
         let owner = try ClusterOwner.current()
         var template = Array("/tmp/zenrent-test-XXXXXX\0".utf8CString)
         guard mkdtemp(&template) != nil else { throw PrivatePostgresError.system("mkdtemp", "/tmp", errno) }

@@ -8,7 +8,7 @@ import Testing
 @testable import Intake
 
 /// Intake meets a message of somebody whom another message of the same batch makes one person with somebody else.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct IdentityOutdatedTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct IdentityOutdatedTests {
     private static let tess = RecorderWorld.tess
     private static let other: UInt64 = 447_911_222_222
 

@@ -4,7 +4,7 @@ import PostgresStore
 import Routing
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct RouteHintTests {
+@Suite(.timeLimit(.minutes(5))) struct RouteHintTests {
     private func change(_ world: RecorderWorld, _ name: String = "Tess") async throws {
         try await world.owner.execute("UPDATE public.tenants SET phone = '07911 000009' WHERE name = '\(name)'")
     }
