@@ -39,7 +39,6 @@ extension Telling {
         due.status = tally.statuses
         due.duplicate = tally.duplicates
         due.ignored = tally.ignored
-        due.parked = tally.parkedAgain
         if found != due { oracle.blame("the webhook log counts \(found), where \(due) is due") }
     }
 

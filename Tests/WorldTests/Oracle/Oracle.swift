@@ -34,7 +34,7 @@ struct Oracle {
     private var recordedAt: [MessageName: Int] = [:]
     private var notices: Set<MessageName> = []
     private var waiting: [MessageName: (sent: Sent, place: Place)] = [:]
-    /// Messages nobody had.
+    /// Messages nobody had, or that are held.
     var strays: [MessageName: Unclaimed] = [:]
     typealias Unclaimed = (sent: Sent, place: Place, person: PeopleHistory.Person)
     private var places: [MessageName: Place] = [:]
@@ -113,18 +113,17 @@ struct Oracle {
         switch update {
         case .other: tally.ignored += 1
         case .status(let reply, let word, let moment):
-            // Of what waits for its endpoint one is kept, of statuses too.
-            let isKept = endpoints.contains(post.place) || parkedStatuses.insert("\(update)").inserted
-            guard isKept else { return tally.parkedAgain += 1 }
             tally.statuses += 1
+            // Of what waits for its endpoint one is kept, of statuses too.
+            guard endpoints.contains(post.place) || parkedStatuses.insert("\(update)").inserted else { return }
             statuses.told(reply, word, at: moment)
         case .notice(let notice):
             guard notices.insert(notice.name).inserted else { return tally.duplicates += 1 }
             apply(notice, in: post.place, at: at, found[notice.name])
         case .message(let sent):
             guard outcomes[sent.name] == nil else { return tally.duplicates += 1 }
-            // Of what waits for its endpoint one is kept; the others stay parked beside it.
-            guard waiting[sent.name] == nil else { return tally.parkedAgain += 1 }
+            // Of what waits for its endpoint one is kept; the others wait beside it.
+            guard waiting[sent.name] == nil else { return tally.duplicates += 1 }
             if let outcome = found[sent.name] {
                 judge(sent, in: post.place, at: at, outcome)
             } else if post.place == .late {
@@ -174,10 +173,8 @@ struct Oracle {
             name: notice.name, human: notice.human, number: question.number, account: question.account, at: notice.at)
         guard let person = ladder.sender(question, asOf: tick) else { return }
         guard let landlord = outcome.landlord else {
-            if outcome.status == "unknown_sender" {
-                strays[notice.name] = (sent, place, person)
-                places[notice.name] = place
-            }
+            strays[notice.name] = (sent, place, person)
+            (outcomes[notice.name], places[notice.name]) = (outcome, place)
             return
         }
         let after = ladder.claims(question, knowing: .init(at: tick))
@@ -185,7 +182,7 @@ struct Oracle {
             tally.wrong(notice.name, "a notice went to \(landlord), who has no claim on its sender")
         }
         checkTruth(sent, question, outcome, landlord)
-        write(sent, outcome, of: person)
+        write(sent, outcome, of: person, at: at)
     }
 
     // MARK: The end
@@ -232,15 +229,14 @@ struct Oracle {
         compare(sent, question, outcome)
         if let landlord = outcome.landlord { check(sent, question, outcome, landlord) }
         guard let person = ladder.sender(question, asOf: tick) else { return }
-        if outcome.status == "unknown_sender" {
-            strays[sent.name] = (sent, place, person)
-        }
-        write(sent, outcome, of: person)
+        if outcome.landlord == nil { strays[sent.name] = (sent, place, person) }
+        write(sent, outcome, of: person, at: at)
     }
 
     /// The row of a notice is no sign that somebody wrote before.
-    mutating func write(_ sent: Sent, _ outcome: Outcome, of person: PeopleHistory.Person) {
-        people.wrote(outcome, sentAt: notices.contains(sent.name) ? .max : sent.at, of: person, tick: tick)
+    mutating func write(_ sent: Sent, _ outcome: Outcome, of person: PeopleHistory.Person, at: Moment) {
+        let sentAt = notices.contains(sent.name) ? .max : sent.at
+        people.wrote(outcome, sentAt: sentAt, at: at, of: person, tick: tick)
     }
 
     /// The thread of what a message quotes. The provider's ids belong to the number they were seen on.

@@ -65,8 +65,9 @@ struct PeopleHistory {
         var person: Person
         var since: Int
         var conversation: UniqueID
-        /// When the first message in it was sent.
+        /// When the first message in it was sent; `.max`: it holds rows of notices alone.
         var firstSent: Moment
+        var openedAt: Moment
 
         struct Key: Hashable {
             var landlord: RowID
@@ -303,7 +304,7 @@ struct PeopleHistory {
     // MARK: Writing down
 
     /// A message of a person was put into a conversation.
-    mutating func wrote(_ outcome: Outcome, sentAt: Moment, of person: Person, tick: Int) {
+    mutating func wrote(_ outcome: Outcome, sentAt: Moment, at: Moment, of person: Person, tick: Int) {
         guard let landlord = outcome.landlord, let conversation = outcome.conversation else { return }
         if let index = threadAt[conversation] {
             threads[index].firstSent = min(threads[index].firstSent, sentAt)
@@ -313,7 +314,8 @@ struct PeopleHistory {
         threadsOf[person, default: []].append(threads.count)
         let key = Thread.Key(landlord: landlord, tenant: outcome.tenant)
         threads.append(
-            Thread(key: key, person: person, since: tick, conversation: conversation, firstSent: sentAt))
+            Thread(
+                key: key, person: person, since: tick, conversation: conversation, firstSent: sentAt, openedAt: at))
     }
 
     /// A holding turns out to be another person's.
@@ -329,7 +331,8 @@ struct PeopleHistory {
     /// Threads turn out to be another person's: those in which nothing was sent before.
     mutating func handThreads(of person: Person, since moment: Moment, to other: Person) {
         let theirs = threads.indices.filter { root(threads[$0].person) == person }
-        let old = Set(theirs.filter { threads[$0].firstSent <= moment }.map { threads[$0].key })
+        let old = Set(
+            theirs.filter { min(threads[$0].firstSent, threads[$0].openedAt) <= moment }.map { threads[$0].key })
         for index in theirs where !old.contains(threads[index].key) {
             threadsOf[threads[index].person]?.removeAll { $0 == index }
             threads[index].person = other

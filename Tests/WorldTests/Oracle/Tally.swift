@@ -65,8 +65,6 @@ struct Tally {
     var ideal = 0
     var notices = 0
     var duplicates = 0
-    /// Came again while it waited for its endpoint to be known.
-    var parkedAgain = 0
     var statuses = 0
     var ignored = 0
     var redriven = 0
@@ -92,7 +90,6 @@ struct Tally {
         a.ideal += b.ideal
         a.notices += b.notices
         a.duplicates += b.duplicates
-        a.parkedAgain += b.parkedAgain
         a.isStuck = a.isStuck || b.isStuck
         a.statuses += b.statuses
         a.ignored += b.ignored
