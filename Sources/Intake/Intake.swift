@@ -104,6 +104,8 @@ public actor Intake {
     // MARK: Start (I11)
 
     func reconcile(isForeign: Bool) async throws(Interruption) {
+        // In a database that was restored their ids may be those of other updates.
+        (redrives, redrivesRead) = ([], [])
         // A name that another process records under is left to it.
         var checkpoint = isForeign ? nil : try await claim()
         var standing = journal.standing
@@ -262,18 +264,23 @@ public actor Intake {
     ///
     /// What failed is drafted anew: while the database was away leases and people may have changed, and nobody is
     /// decided by a table that grew too old. It covers the same entries, so that a commit whose answer was lost is found.
+    ///
+    /// - Parameter isRehearsal: nothing of it is kept. Then it goes by one table to its end: what is to blame is found by
+    ///   several, and an endpoint that becomes known between two would lay it on another update.
     func commit(
-        _ first: BatchPlanner, receivedAt: Timestamp, _ drafting: (BatchPlanner) -> BatchPlanner.Draft
+        _ first: BatchPlanner, receivedAt: Timestamp, isRehearsal: Bool = false,
+        _ drafting: (BatchPlanner) -> BatchPlanner.Draft
     ) async throws(Interruption) {
-        var planner = try await current(first)
+        var planner = isRehearsal ? first : try await current(first)
         var attempt = 0
         while true {
             if Task.isCancelled { throw .cancelled }
             var draft = drafting(planner)
+            draft.batch.isRehearsal = isRehearsal
             let reason: String
             switch await attempted(&draft, planner) {
             case .success(.recorded(let outcome)):
-                guard !draft.batch.isRehearsal else { return }
+                guard !isRehearsal else { return }
                 return await finish(
                     draft.batch, outcome, besides: draft.counts, draft.ignored, receivedAt: receivedAt)
             case .success(.fenced(let checkpoint)): throw .fenced(isForeign: isForeign(checkpoint))
@@ -286,7 +293,7 @@ public actor Intake {
             }
             attempt += 1
             try await pause(reason: reason, attempt: attempt)
-            planner = try await makePlanner(planner.rules)
+            if !isRehearsal { planner = try await makePlanner(planner.rules) }
         }
     }
 

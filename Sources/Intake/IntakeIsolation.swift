@@ -70,10 +70,9 @@ extension Intake {
                     return try await recordInOrder(only, steps, planner, refusing: refused, isRehearsal: isRehearsal)
                 }
             }
-            try await commit(planner, receivedAt: entries.last?.envelope.receivedAt ?? now()) { planner in
-                var draft = plan(entries, planner, refusing: refused)
-                draft.batch.isRehearsal = isRehearsal
-                return draft
+            let receivedAt = entries.last?.envelope.receivedAt ?? now()
+            try await commit(planner, receivedAt: receivedAt, isRehearsal: isRehearsal) { planner in
+                plan(entries, planner, refusing: refused)
             }
         }
         // One of its updates may have taught what another was decided without.

@@ -102,7 +102,8 @@ extension Intake {
     private func record(
         _ recording: OrderedRecording, _ planner: BatchPlanner
     ) async throws(Interruption) {
-        var planner = try await current(planner)
+        let isRehearsal = recording.batch.isRehearsal
+        var planner = isRehearsal ? planner : try await current(planner)
         var attempt = 0
         while true {
             if Task.isCancelled { throw .cancelled }
@@ -110,7 +111,7 @@ extension Intake {
             planner.asksDatabase = true
             switch await attempted(recording, planner) {
             case .success(.recorded(let progress)):
-                guard !recording.batch.isRehearsal else { return }
+                guard !isRehearsal else { return }
                 return await finish(
                     recording.batch, progress.outcome, besides: progress.decided, progress.ignored,
                     receivedAt: recording.receivedAt)
@@ -120,7 +121,7 @@ extension Intake {
                 if let sqlState = error.refusal { throw .refused(sqlState: sqlState) }
                 attempt += 1
                 try await pause(reason: error.reason, attempt: attempt)
-                planner = try await makePlanner(planner.rules)
+                if !isRehearsal { planner = try await makePlanner(planner.rules) }
             }
         }
     }
