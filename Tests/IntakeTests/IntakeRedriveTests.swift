@@ -108,6 +108,30 @@ struct IntakeRedriveTests {
         #expect(world.counts(at: 1) == .only(.routed))
     }
 
+    @Test("what was read before the database was restored settles nothing in it")
+    func restored() async {
+        let world = World()
+        let backup = world.database.records
+        let messages = (1...30).map { Update.messageElsewhere("m\($0)") }
+        world.journal.append(makeEnvelope(messages + messages.map { _ in .undecodable }))
+        await world.runToEnd()
+        world.table.change { $0 = makeTable(endpoints: [.shared, .strange]) }
+        world.database.change { records in for key in records.parked.keys where key.index < 30 { records.request(key) }
+        }
+        world.turnstile.hold(.record)
+        await world.run(world.makeIntake(owner: 2)) { _ in
+            await world.turnstile.untilHeld(.record)
+            // The endpoint is known by now: what is parked this time has the ids that messages had.
+            world.database.records = backup
+            world.turnstile.release(.record)
+            await world.database.until { !$0.webhooks.isEmpty }
+            await world.clock.untilSomebodySleeps(for: world.limits.redriveInterval)
+        }
+        #expect(world.recorded.count == 30)
+        #expect(world.parked.count == 30)
+        #expect(world.counts(at: 1)?.total == 60)
+    }
+
     @Test("an idle intake looks for requests now and then")
     func whileIdle() async {
         let world = World()
