@@ -39,7 +39,7 @@ struct Database: Sendable {
         }
         let health = board.register("database", blocksAcknowledging: false)
         let endpoints = PostgresEndpointStore(connection("endpoints"))
-        let upkeep = PostgresPool(connection("upkeep"), limits: .init(connectionsMax: 1))
+        let upkeep = Upkeep(PostgresPool(connection("upkeep"), limits: .init(connectionsMax: 1)))
         var recording = connection("")
         if case .postgres = configuration.acknowledgement {
             // A database told to answer before its disk (or its standby's) would make the 200 a lie.
@@ -77,7 +77,7 @@ struct Database: Sendable {
         gate = DatabaseGate(
             connection("start"), health: health, logger: logger
         ) {
-            try await Self.makePartitions(upkeep)
+            try await upkeep.makePartitions()
             try await Self.writeEndpoints(endpoints, configuration, logger)
         }
         replayer = RulesReplayer(configuration: connection("rules diff"), routes: routes, gate: gate)
@@ -87,16 +87,9 @@ struct Database: Sendable {
             UpkeepService(
                 clock: ContinuousClock(),
                 health: board.register("upkeep", blocksAcknowledging: false, state: .ok), logger: logger
-            ) { try await Upkeep(upkeep).run() },
+            ) { try await upkeep.run() },
             RuleDeliveryReporter.watching(standing, configuration.ruleDeliveries.names, logger: logger),
         ]
-    }
-
-    /// For the days to come: the one step of the upkeep that recording cannot wait for.
-    private static func makePartitions(_ upkeep: PostgresPool) async throws(PostgresError) {
-        try await upkeep.withConnection { connection async throws(PostgresError) in
-            try await connection.execute("SELECT gateway.ensure_partitions()")
-        }
     }
 
     /// What is received on and sent from, as the configuration says.

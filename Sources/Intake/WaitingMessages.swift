@@ -1,7 +1,8 @@
 public import Messaging
 public import Routing
 
-/// Messages that wait for something to come true: unclaimed ones for a lease, held ones for one landlord, withheld ones for the end of a reason.
+/// Messages that wait for something to come true: unclaimed ones for a lease, held ones for one landlord, withheld ones
+/// for the end of a reason.
 public protocol WaitingMessages: Sendable {
     /// People who are known by these, now or before they moved, whether they have anything waiting or not.
     func people(

@@ -7,6 +7,13 @@ package struct Upkeep: Sendable {
 
     package init(_ pool: PostgresPool) { self.pool = pool }
 
+    /// Partitions for the days to come: the one step that recording cannot wait for.
+    package func makePartitions() async throws(PostgresError) {
+        try await pool.withConnection { connection async throws(PostgresError) in
+            try await connection.execute("SELECT gateway.ensure_partitions()")
+        }
+    }
+
     package func run() async throws(PostgresError) {
         try await pool.withConnection { connection async throws(PostgresError) in
             for step in [
